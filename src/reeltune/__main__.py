@@ -1,0 +1,7 @@
+"""`python -m reeltune` is the `reeltune` command."""
+
+import sys
+
+from reeltune.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""What is trained, and the files that carry it elsewhere."""

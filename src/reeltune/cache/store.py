@@ -1,0 +1,62 @@
+"""A folder of tensors, one file each: written whole or not at all, verified when read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from reeltune.errors import CacheError
+
+_TENSOR = "tensor"
+
+
+@dataclass(frozen=True)
+class TensorStore:
+    """Entries lie in `folder/ab/abcd....safetensors`, with a checksum of the tensor's bytes in their header."""
+
+    folder: Path
+
+    def path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+    def holds(self, key: str) -> bool:
+        """Tell whether a whole, undamaged entry is there."""
+        try:
+            self.read(key)
+        except CacheError:
+            return False
+        return True
+
+    def read(self, key: str) -> Tensor:
+        """Return an entry. Raises CacheError when it is missing or damaged."""
+        path = self.path(key)
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensor, expected = file.get_tensor(_TENSOR), (file.metadata() or {}).get("checksum")
+        except (OSError, SafetensorError) as error:
+            raise CacheError(f"{path} is missing or damaged: {error}. Start the run again to rebuild it.") from error
+        if _checksum(tensor) != expected:
+            raise CacheError(f"{path} is damaged: its checksum differs. Start the run again to rebuild it.")
+        return tensor
+
+    def write(self, key: str, tensor: Tensor) -> None:
+        """Add an entry; a process that dies meanwhile leaves none."""
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensor = tensor.detach().cpu().contiguous()
+        data = safetensors.torch.save({_TENSOR: tensor}, metadata={"checksum": _checksum(tensor)})
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.write_bytes(data)
+        draft.replace(path)
+
+
+def _checksum(tensor: Tensor) -> str:
+    data = memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

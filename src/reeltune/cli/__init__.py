@@ -1,0 +1,1 @@
+"""Commands for people. Nothing heavy is imported before a command needs it."""

@@ -1,0 +1,57 @@
+"""`reeltune <command>`: reads the command line, runs a command, turns failures into messages and exit statuses.
+
+Exit status: 0 finished, or stopped on request with a whole checkpoint; 2 the configuration, the data or the machine is
+unfit, found before training; 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from reeltune import __version__
+from reeltune.errors import ReeltuneError
+
+log = logging.getLogger(__name__)
+
+COMMANDS = {
+    "train": ("reeltune.cli.train", "train an adapter: clips in, LoRA out"),
+}
+"""Each command's module, with `add_arguments(parser)` and `run(arguments, words) -> status`, and its line of help."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command and return the process's exit status."""
+    arguments, rest = _parser().parse_known_args(words)
+    from reeltune.log import set_up_logging
+
+    set_up_logging(verbose=arguments.verbose)
+    module = importlib.import_module(COMMANDS[arguments.command][0])
+    try:
+        return module.run(arguments, rest)
+    except ReeltuneError as error:
+        print(f"reeltune: {error}", file=sys.stderr)
+        log.debug("where it came from", exc_info=error)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("reeltune: stopped at once; the last whole checkpoint is kept", file=sys.stderr)
+        return 1
+    except Exception as error:
+        log.error("an error in reeltune itself, please report it", exc_info=error)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="reeltune", description="Fine-tune Wan 2.1 text-to-video models.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"reeltune {__version__}")
+    parser.add_argument("--verbose", action="store_true", help="say more, for finding faults")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, (module, line) in COMMANDS.items():
+        command = commands.add_parser(name, help=line, description=line, allow_abbrev=False)
+        importlib.import_module(module).add_arguments(command)
+    return parser

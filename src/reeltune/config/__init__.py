@@ -1,0 +1,1 @@
+"""Every option, declared once, validated together, frozen after loading. No torch here."""

@@ -1,0 +1,26 @@
+"""Where results go and how often the run is saved."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reeltune.config.option import Section, option
+
+
+class ReportingOptions(Section):
+    output_dir: str = option(
+        ..., "Folder of this run: adapter, checkpoints, videos, log.", example="output/wan-character"
+    )
+    resume_from_checkpoint: str | Literal[False] | None = option(
+        "latest",
+        'Which checkpoint to continue from: latest, a name such as checkpoint-1000, or "" to start afresh (a run that '
+        "is already in output_dir is then moved aside).",
+    )
+    checkpointing_steps: int = option(
+        500,
+        "Save a resumable checkpoint every this many steps, and at the end; 0 saves at the end only.",
+        unit="steps",
+        ge=0,
+        also=("checkpoint_step_interval",),
+    )
+    checkpoints_total_limit: int = option(5, "Checkpoints kept; the oldest goes first.", ge=1)

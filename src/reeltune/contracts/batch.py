@@ -1,0 +1,76 @@
+"""What one micro-batch is made of, before and after noise.
+
+Shapes: B samples, C latent channels, T h w latent frames and sides, L text tokens, D text width.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from reeltune.contracts.clip import Bucket
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one bucket, as the transformer will see them.
+
+    latents: in the transformer's normalised space.
+    text: embeddings, zero beyond each sample's `text_lengths`; L is the longest of the batch.
+    ids: names for messages, in the order of the batch.
+    """
+
+    latents: Float[Tensor, "B C T h w"]
+    text: Float[Tensor, "B L D"]
+    text_lengths: Int[Tensor, " B"]
+    ids: tuple[str, ...]
+    bucket: Bucket
+
+    @property
+    def size(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the same batch with its tensors on `device`."""
+        return Batch(
+            latents=self.latents.to(device, non_blocking=True),
+            text=self.text.to(device, non_blocking=True),
+            text_lengths=self.text_lengths.to(device, non_blocking=True),
+            ids=self.ids,
+            bucket=self.bucket,
+        )
+
+
+@dataclass(frozen=True)
+class Noised:
+    """A batch on its way through the flow: x_t, the level it was mixed at, and what the model should answer.
+
+    x_t, target: float32. sigma: noise level of each sample, 0 clean, 1 pure noise.
+    """
+
+    x_t: Float[Tensor, "B C T h w"]
+    sigma: Float[Tensor, " B"]
+    target: Float[Tensor, "B C T h w"]
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one optimizer step measured.
+
+    loss: mean over the samples. grad_norm: before clipping, over all trained tensors. tokens: video tokens that went
+    through the transformer, all samples together.
+    """
+
+    loss: float
+    grad_norm: float
+    learning_rate: float
+    ids: tuple[str, ...]
+    tokens: int
+
+    @property
+    def finite(self) -> bool:
+        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)

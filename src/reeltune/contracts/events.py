@@ -1,0 +1,86 @@
+"""What a run tells the world: small records, sent to every sink. No torch.
+
+Sinks listen; they cannot answer, and a sink that fails must not stop a run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """The loop begins at `step` of `total_steps`."""
+
+    step: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One optimizer step.
+
+    loss: mean over the samples of the step. grad_norm: before clipping. tokens: video tokens of the whole step.
+    seconds: wall time of the step, of which data_seconds were spent waiting for data.
+    """
+
+    step: int
+    total_steps: int
+    loss: float
+    grad_norm: float
+    learning_rate: float
+    tokens: int
+    seconds: float
+    data_seconds: float
+
+
+@dataclass(frozen=True)
+class StepSkipped:
+    """A step whose loss or gradient was not finite: the weights stayed as they were. ids: its samples."""
+
+    step: int
+    loss: float
+    grad_norm: float
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CheckpointSaved:
+    step: int
+    path: Path
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SampleRendered:
+    """A validation video. weights: raw or ema."""
+
+    step: int
+    path: Path
+    weights: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RenderFailed:
+    """A validation video that could not be made; training goes on."""
+
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """The loop has ended. stopped: on request, before the plan's last step."""
+
+    step: int
+    stopped: bool
+
+
+Event = RunStarted | StepDone | StepSkipped | CheckpointSaved | SampleRendered | RenderFailed | RunFinished
+
+
+class EventSink(Protocol):
+    def receive(self, event: Event) -> None: ...

@@ -1,0 +1,104 @@
+"""What a family of models must offer: facts that generic rooms read, and acts that they call.
+
+A family is a part the loop calls, never a loop. Generic rooms read `Facts`; none tests a family's name. Components are
+opened one at a time and are gone from memory when their block ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from reeltune.contracts.batch import Batch, Noised
+from reeltune.contracts.geometry import LatentGeometry
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What generic rooms need to know of a model.
+
+    fps: the rate that the model was trained at. text_length: text tokens that the model reads, padding included.
+    adapter_targets: endings of the names of the linear layers that a LoRA adapts.
+    comfyui_names: how the modules are called in the model's own release, as (ours, theirs) parts of a name.
+    """
+
+    geometry: LatentGeometry
+    fps: float
+    text_length: int
+    adapter_targets: tuple[str, ...]
+    comfyui_names: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """One validation video.
+
+    prompt, negative: encoded text without padding. flow_shift: None takes the model's own schedule.
+    """
+
+    prompt: Float[Tensor, "L D"]
+    negative: Float[Tensor, "M D"]
+    width: int
+    height: int
+    frames: int
+    steps: int
+    guidance: float
+    seed: int
+    flow_shift: float | None
+
+
+class EncodeText(Protocol):
+    def __call__(self, prompts: Sequence[str]) -> list[Tensor]:
+        """Return one (L, D) tensor per prompt, without padding."""
+        ...
+
+
+class EncodeVideo(Protocol):
+    def __call__(self, frames: Float[Tensor, "3 F H W"]) -> Float[Tensor, "C T h w"]:
+        """Return the posterior mean in the transformer's normalised space, float32."""
+        ...
+
+
+class Render(Protocol):
+    def __call__(self, request: RenderRequest, adapter: Path | None) -> np.ndarray:
+        """Return uint8 (F, H, W, 3), made with the weights of an adapter file, or with the bare base for None."""
+        ...
+
+
+class Family(Protocol):
+    """The seam. `families/wan` fills it for Wan 2.1."""
+
+    @property
+    def facts(self) -> Facts: ...
+
+    def text_fingerprint(self) -> str:
+        """Name the text encoder and tokenizer by their content, without loading them."""
+        ...
+
+    def video_fingerprint(self) -> str:
+        """Name the autoencoder by its content, without loading it."""
+        ...
+
+    def text_encoder(self, device: torch.device) -> AbstractContextManager[EncodeText]: ...
+
+    def video_encoder(self, device: torch.device) -> AbstractContextManager[EncodeVideo]: ...
+
+    def load_transformer(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
+        """Return the frozen transformer in `dtype`, its float32 parts kept, read straight to the device."""
+        ...
+
+    def predict(self, transformer: nn.Module, noised: Noised, batch: Batch) -> Float[Tensor, "B C T h w"]:
+        """Return the velocity, float32."""
+        ...
+
+    def renderer(self, transformer: nn.Module, device: torch.device) -> AbstractContextManager[Render]:
+        """Open what is needed to render with a transformer that is in training, and leave it as it was found."""
+        ...

@@ -1,0 +1,22 @@
+"""How a run ended. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """folder: of the run. result: the adapter file. nothing_to_do: all steps had been done before."""
+
+    folder: Path
+    result: Path
+    step: int
+    total_steps: int
+    nothing_to_do: bool = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run ended on request, before its last step."""
+        return self.step < self.total_steps

@@ -1,0 +1,1 @@
+"""From a folder of clips to exact frames: find, probe, place, list, decode. Knows nothing of models."""

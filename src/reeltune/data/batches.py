@@ -1,0 +1,96 @@
+"""From cached tensors to batches, read ahead of the loop by a thread.
+
+Each micro-batch is a function of its position: which samples, which of their captions, and whether the caption is
+dropped. So reading can start anywhere.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from reeltune.contracts.batch import Batch
+from reeltune.contracts.clip import Bucket
+from reeltune.data.sampler import Order
+from reeltune.randomness import Draws, Purpose
+
+READ_AHEAD = 2
+"""Micro-batches read before they are asked for."""
+
+
+class TensorReader(Protocol):
+    def read(self, key: str) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Item:
+    """A sample as the loop sees it: where its encoded clip and captions lie."""
+
+    id: str
+    bucket: Bucket
+    latents: TensorReader
+    latent_key: str
+    caption_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Where encoded captions lie; `empty_key` is that of the empty one, drawn with probability `dropout`."""
+
+    store: TensorReader
+    empty_key: str
+    dropout: float
+
+
+@dataclass(frozen=True)
+class BatchSource:
+    """All micro-batches of a run by position. accumulation: micro-batches that make up one step."""
+
+    items: Sequence[Item]
+    captions: Captions
+    order: Order
+    draws: Draws
+    batch_size: int
+    accumulation: int
+
+    def batch(self, position: int) -> Batch:
+        """Return micro-batch number `position` of the run."""
+        step, micro_batch = divmod(position, self.accumulation)
+        items = [self.items[index] for index in self.order.micro_batch(position)]
+        places = range(micro_batch * self.batch_size, micro_batch * self.batch_size + len(items))
+        text = [self._text(item, step=step, index=place) for item, place in zip(items, places, strict=True)]
+        return Batch(
+            latents=torch.stack([item.latents.read(item.latent_key) for item in items]),
+            text=pad_sequence(text, batch_first=True),
+            text_lengths=torch.tensor([len(embedding) for embedding in text]),
+            ids=tuple(item.id for item in items),
+            bucket=items[0].bucket,
+        )
+
+    def read_from(self, position: int, *, end: int) -> Iterator[Batch]:
+        """Yield the micro-batches from `position` up to `end`, reading ahead in the background."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as reader:
+            waiting: deque[Future[Batch]] = deque()
+            try:
+                for ahead in range(position, end):
+                    waiting.append(reader.submit(self.batch, ahead))
+                    if len(waiting) > READ_AHEAD:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _text(self, item: Item, *, step: int, index: int) -> Tensor:
+        stream = self.draws.stream(Purpose.CAPTION, step, index)
+        if stream.random() < self.captions.dropout:
+            return self.captions.store.read(self.captions.empty_key)
+        return self.captions.store.read(item.caption_keys[stream.integers(len(item.caption_keys))])

@@ -1,0 +1,76 @@
+"""Which frames of a clip are trained: pure arithmetic in time.
+
+The frame shown at time t is the last one whose time stamp is <= t. `buckets` does the arithmetic in space.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Literal
+
+from reeltune.contracts.clip import ClipInfo
+
+# Far below any frame's duration, far above what float64 seconds lose: 3 / 24 must count as 0.125.
+TOLERANCE_S = 1e-6
+# 15 and 17 fps are taken as 16: a speed-up of 7 % is hard to see, a doubled frame each second is not.
+NEAR = 0.07
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How a clip's frames become training frames.
+
+    fps: training frames per second.
+    one_to_one: every frame is taken, whatever its time stamp; otherwise the clip is resampled by time stamps.
+    note: what this does to the clip, for people.
+    """
+
+    fps: float
+    one_to_one: bool
+    note: str
+
+
+def training_rate(info: ClipInfo, *, setting: float | Literal["native", "model"], model_fps: float) -> Rate:
+    """Decide how a clip is brought to its training rate.
+
+    setting: native takes the clip's own frames; model wants model_fps; a number wants that rate.
+    """
+    if setting == "native":
+        note = f"{info.fps:.1f} fps taken one to one, shown by the model at {model_fps:.1f}"
+        return Rate(fps=info.fps, one_to_one=True, note=note)
+    fps = float(model_fps if setting == "model" else setting)
+    if abs(info.fps - fps) > NEAR * fps:
+        return Rate(fps=fps, one_to_one=False, note=f"{info.fps:.1f} -> {fps:.1f} fps")
+    speed = fps / info.fps
+    if abs(speed - 1) < 0.005:
+        return Rate(fps=fps, one_to_one=True, note=f"{fps:.1f} fps taken one to one")
+    note = f"{info.fps:.1f} fps taken one to one as {fps:.1f} ({speed:.2f} times as fast)"
+    return Rate(fps=fps, one_to_one=True, note=note)
+
+
+def frames_at_rate(info: ClipInfo, fps: float) -> int:
+    """Count the times 0, 1/fps, 2/fps, ... before the clip's end; at least 1."""
+    return max(1, math.ceil((info.end_s - TOLERANCE_S) * fps))
+
+
+def frame_indices(info: ClipInfo, *, num_frames: int, fps: float) -> tuple[int, ...]:
+    """Return the frame shown at each of the times 0, 1/fps, ..., (num_frames - 1)/fps."""
+    return tuple(bisect_right(info.times_s, step / fps + TOLERANCE_S) - 1 for step in range(num_frames))
+
+
+def frames_available(info: ClipInfo, rate: Rate) -> int:
+    """Count the training frames that a whole clip yields."""
+    return info.frames if rate.one_to_one else frames_at_rate(info, rate.fps)
+
+
+def first_window(info: ClipInfo, rate: Rate, *, num_frames: int) -> tuple[int, ...]:
+    """Return the source frames of a sample that starts with the clip; num_frames <= frames_available."""
+    assert num_frames <= frames_available(info, rate), (num_frames, rate)
+    return tuple(range(num_frames)) if rate.one_to_one else frame_indices(info, num_frames=num_frames, fps=rate.fps)
+
+
+def source_seconds(info: ClipInfo, rate: Rate, *, num_frames: int) -> float:
+    """Return how much of the source a sample spans, in seconds of the source's own clock."""
+    return num_frames / (info.fps if rate.one_to_one else rate.fps)

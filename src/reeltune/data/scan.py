@@ -1,0 +1,82 @@
+"""A dataset folder becomes one row per file, used or left out with its reason. `manifest` shows and stores the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from reeltune.config.datasets import VideoDataset
+from reeltune.contracts.clip import FileRef, ManifestRow, Sample
+from reeltune.contracts.geometry import LatentGeometry
+from reeltune.data.buckets import Sizing
+from reeltune.data.captions import missing_caption, read_captions
+from reeltune.data.placement import Rules, place
+from reeltune.data.probe import UnreadableVideo, probe
+from reeltune.data.sources import find_videos
+from reeltune.errors import DataError
+
+
+def scan(
+    dataset: VideoDataset,
+    *,
+    sizing: Sizing,
+    minimum_image_size: float,
+    geometry: LatentGeometry,
+    model_fps: float,
+    track: Callable[..., Iterable[Any]],
+) -> tuple[ManifestRow, ...]:
+    """Look at every video of a dataset and return one row for each, in the order of their paths.
+
+    sizing, minimum_image_size: the dataset's own or the global ones; the caller decides.
+    track: called as track(files, title, total=, unit=) and iterated in place of files, to show progress.
+    Raises DataError for a folder without videos, and when more than a tenth of the captions are missing.
+    """
+    assert sizing.alignment % geometry.side_multiple == 0, (sizing, geometry)
+    files = find_videos(Path(dataset.instance_data_dir).expanduser())
+    # Captions first: they cost nothing, and a forgotten folder of captions shows before the long look at the clips.
+    captions = {file.path: _captions(file.path, dataset) for file in files}
+    _check_captions(captions, dataset)
+    rules = Rules(dataset.video, sizing, minimum_image_size, geometry, model_fps)
+    tracked = track(files, f"reading {dataset.id}", total=len(files), unit="clips")
+    return tuple(_row(file, captions[file.path], dataset_id=dataset.id, rules=rules) for file in tracked)
+
+
+def _row(file: FileRef, captions: tuple[str, ...] | str, *, dataset_id: str, rules: Rules) -> ManifestRow:
+    try:
+        info = probe(file.path)
+    except UnreadableVideo as error:
+        return ManifestRow(file.path, sample=None, reason=f"unreadable: {error.reason}")
+    placement = place(info, rules)
+    if isinstance(placement, str):
+        return ManifestRow(file.path, sample=None, reason=placement)
+    if isinstance(captions, str):
+        return ManifestRow(file.path, sample=None, reason=f"no caption: {captions}")
+    return ManifestRow(file.path, sample=Sample(dataset_id, file, info, placement, captions))
+
+
+def _captions(file: Path, dataset: VideoDataset) -> tuple[str, ...] | str:
+    """Return a clip's captions, or in words why it has none."""
+    try:
+        return read_captions(file, dataset) or missing_caption(file, dataset)
+    except DataError as error:
+        return str(error)
+
+
+def _check_captions(captions: dict[Path, tuple[str, ...] | str], dataset: VideoDataset) -> None:
+    missing = [reason for reason in captions.values() if isinstance(reason, str)]
+    if dataset.allow_missing_captions or 10 * len(missing) <= len(captions):
+        return
+    # A caption for all is missing in one place only.
+    shown = list(dict.fromkeys(missing))
+    more = [f"... and {len(shown) - 5} more"] if len(shown) > 5 else []
+    raise DataError(
+        "\n  ".join(
+            [
+                f"dataset {dataset.id}: {len(missing)} of {len(captions)} clips have no caption, more than a tenth; "
+                "mend these, choose another caption_strategy, or set allow_missing_captions to true to leave them out",
+                *shown[:5],
+                *more,
+            ]
+        )
+    )

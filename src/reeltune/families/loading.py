@@ -1,0 +1,114 @@
+"""From a hub repository or a folder to the files of one component, and a name for their content.
+
+The hub's own environment variables are respected: HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE, HF_TOKEN.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reeltune.errors import ModelError
+
+_SAMPLES = 16
+_SAMPLE_BYTES = 64 * 1024
+
+
+def component_folder(source: str, component: str, *, files: str = "*") -> Path:
+    """Return the folder of one component (`vae`, `transformer`, ...), fetched from the hub if need be.
+
+    source: a folder in the diffusers layout, or a hub repository `owner/name`. files: which of them are needed.
+    Raises ModelError when it cannot be found, fetched, or is not in the diffusers layout.
+    """
+    root = Path(source).expanduser()
+    if not root.is_dir():
+        root = _fetch(source, [f"{component}/{files}", "model_index.json"])
+    folder = root / component
+    if not folder.is_dir():
+        raise ModelError(
+            f"{root} has no folder '{component}'. A model in the diffusers layout is needed, "
+            "such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers (with -Diffusers at the end)."
+        )
+    return folder
+
+
+def weights_folder(source: str, component: str) -> Path:
+    """Return the folder of a component after making sure that it holds weights. Raises ModelError."""
+    folder = component_folder(source, component)
+    weights = list(folder.glob("*.safetensors"))
+    if not weights:
+        raise ModelError(f"{folder} holds no *.safetensors weights. Download the model again: hf download {source}")
+    empty = [file.name for file in weights if file.stat().st_size == 0]
+    if empty:
+        raise ModelError(f"{folder}: {', '.join(empty)} is empty; a download broke off. Again: hf download {source}")
+    return folder
+
+
+def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    """Return a component's configuration. Raises ModelError."""
+    try:
+        return json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder / name} cannot be read: {error}") from error
+
+
+def fingerprint(folder: Path) -> str:
+    """Name the content of a component: every small file whole, of large ones the size, the ends and samples between.
+
+    An 11 GB text encoder is named by about a megabyte a file: its safetensors header, which lists all tensors, and 16
+    samples spread over the rest.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        size = file.stat().st_size
+        digest.update(f"{file.relative_to(folder).as_posix()}:{size}\n".encode())
+        with file.open("rb") as stream:
+            for place in range(_SAMPLES):
+                stream.seek(max(0, size - _SAMPLE_BYTES) * place // (_SAMPLES - 1))
+                digest.update(stream.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what a component held, on the host and on the device."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _fetch(source: str, files: list[str]) -> Path:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        raise ModelError(f"{source} is neither a folder nor a hub repository of the form owner/name.")
+    try:
+        return Path(snapshot_download(source, allow_patterns=files))
+    except GatedRepoError as error:
+        raise ModelError(f"{source} needs permission: ask for it on its page, then run: hf auth login") from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise ModelError(
+            f"{source} is not on the hub ({constants.ENDPOINT}), or needs a login (hf auth login), "
+            "and no folder of that name is here. Check pretrained_model_name_or_path."
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"{source} is no folder here, and the hub ({constants.ENDPOINT}) did not give it: {_first_line(error)} "
+            f"Check the connection, HF_HUB_OFFLINE and HF_ENDPOINT, or fetch it elsewhere: hf download {source}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

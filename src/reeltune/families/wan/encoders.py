@@ -1,0 +1,80 @@
+"""Wan's text encoder and autoencoder, each opened alone, used, and gone again.
+
+Both give exactly what the stock pipeline would compute; the tests hold them to that bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLWan
+from diffusers.pipelines.wan.pipeline_wan import prompt_clean
+from jaxtyping import Float
+from torch import Tensor
+from transformers import AutoTokenizer, UMT5EncoderModel
+
+from reeltune.contracts.family import EncodeText, EncodeVideo
+from reeltune.families.loading import release_memory
+
+
+@contextmanager
+def text_encoder(
+    encoder_folder: Path, tokenizer_folder: Path, *, length: int, device: torch.device, dtype: torch.dtype
+) -> Iterator[EncodeText]:
+    """Open UMT5 and its tokenizer. length: tokens that a prompt is cut or padded to while encoding."""
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    encoder = UMT5EncoderModel.from_pretrained(encoder_folder, dtype=dtype).eval().requires_grad_(False).to(device)
+
+    @torch.no_grad()
+    def encode(prompts: Sequence[str]) -> list[Tensor]:
+        # One at a time and padded to the full length: what the pipeline does, so the numbers are the pipeline's.
+        return [_encode_one(prompt_clean(prompt)) for prompt in prompts]
+
+    def _encode_one(prompt: str) -> Tensor:
+        tokens = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        mask = tokens.attention_mask
+        hidden = encoder(tokens.input_ids.to(device), mask.to(device)).last_hidden_state
+        return hidden[0, : int(mask.sum())].cpu()
+
+    try:
+        yield encode
+    finally:
+        encoder.to("meta")
+        del encoder
+        release_memory(device)
+
+
+@contextmanager
+def video_encoder(folder: Path, *, device: torch.device) -> Iterator[EncodeVideo]:
+    """Open the autoencoder in float32, without tiling: exact, temporal chunks as it makes them itself."""
+    vae = load_vae(folder, device)
+    mean, std = latent_statistics(vae)
+
+    @torch.no_grad()
+    def encode(frames: Float[Tensor, "3 F H W"]) -> Float[Tensor, "C T h w"]:
+        posterior = vae.encode(frames[None].to(device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
+        return ((posterior.mode() - mean) / std)[0].cpu()
+
+    try:
+        yield encode
+    finally:
+        vae.to("meta")
+        del vae
+        release_memory(device)
+
+
+def load_vae(folder: Path, device: torch.device) -> AutoencoderKLWan:
+    """Return the autoencoder, frozen, in float32, on the device."""
+    vae = AutoencoderKLWan.from_pretrained(folder, dtype=torch.float32)
+    return vae.eval().requires_grad_(False).to(device)
+
+
+def latent_statistics(vae: AutoencoderKLWan) -> tuple[Float[Tensor, "1 C 1 1 1"], Float[Tensor, "1 C 1 1 1"]]:
+    """Return mean and standard deviation per latent channel, which normalise what the transformer sees."""
+    shape = (1, -1, 1, 1, 1)
+    mean = torch.tensor(vae.config["latents_mean"], device=vae.device).view(shape)
+    std = torch.tensor(vae.config["latents_std"], device=vae.device).view(shape)
+    return mean, std

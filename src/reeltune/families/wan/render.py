@@ -1,0 +1,107 @@
+"""Validation videos by the stock pipeline, with the transformer that is in training.
+
+The weights that are shown are those of a file, read by diffusers' own loader into the resident base as a second
+adapter; the adapter in training steps aside for as long, and is back in place afterwards, whatever happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
+from jaxtyping import Float
+from torch import Tensor
+
+from reeltune.contracts.family import Render, RenderRequest
+from reeltune.families.loading import release_memory
+from reeltune.families.wan.encoders import load_vae
+
+_SHOWN = "shown"
+
+
+@contextmanager
+def renderer(
+    transformer: WanTransformer3DModel, *, vae_folder: Path, scheduler_folder: Path, device: torch.device
+) -> Iterator[Render]:
+    """Open a renderer around the transformer; the autoencoder is loaded for as long as it is open."""
+    pipeline = WanPipeline(
+        tokenizer=None,  # pyright: ignore[reportArgumentType]  # prompts arrive encoded
+        text_encoder=None,  # pyright: ignore[reportArgumentType]
+        vae=load_vae(vae_folder, device),
+        scheduler=UniPCMultistepScheduler.from_pretrained(scheduler_folder),  # pyright: ignore[reportArgumentType]
+        transformer=transformer,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+
+    def render(request: RenderRequest, adapter: Path | None) -> np.ndarray:
+        pipeline.scheduler = _scheduler(scheduler_folder, request.flow_shift)
+        with _in_evaluation(transformer), _wearing(pipeline, adapter):
+            return _frames(pipeline, request, device)
+
+    try:
+        yield render
+    finally:
+        pipeline.vae.to("meta")
+        del pipeline
+        release_memory(device)
+
+
+def _scheduler(folder: Path, flow_shift: float | None) -> UniPCMultistepScheduler:
+    changes = {} if flow_shift is None else {"flow_shift": flow_shift}
+    return UniPCMultistepScheduler.from_pretrained(folder, **changes)
+
+
+def _frames(pipeline: WanPipeline, request: RenderRequest, device: torch.device) -> np.ndarray:
+    guided = request.guidance > 1
+    video = pipeline(
+        prompt_embeds=_padded(request.prompt, device),
+        negative_prompt_embeds=_padded(request.negative, device) if guided else None,
+        width=request.width,
+        height=request.height,
+        num_frames=request.frames,
+        num_inference_steps=request.steps,
+        guidance_scale=request.guidance,
+        generator=torch.Generator("cpu").manual_seed(request.seed),
+        output_type="np",
+        return_dict=False,
+    )[0][0]
+    return (np.asarray(video) * 255).round().astype(np.uint8)
+
+
+def _padded(text: Float[Tensor, "L D"], device: torch.device) -> Float[Tensor, "1 512 D"]:
+    return torch.nn.functional.pad(text, (0, 0, 0, 512 - text.shape[0]))[None].to(device)
+
+
+@contextmanager
+def _in_evaluation(transformer: WanTransformer3DModel) -> Iterator[None]:
+    was_training = transformer.training
+    transformer.eval()
+    try:
+        yield
+    finally:
+        transformer.train(was_training)
+
+
+@contextmanager
+def _wearing(pipeline: WanPipeline, adapter: Path | None) -> Iterator[None]:
+    """Show the weights of a file, or the bare base for None, in place of the adapter in training."""
+    transformer = pipeline.transformer
+    assert transformer is not None
+    in_training = transformer.active_adapters() if getattr(transformer, "peft_config", None) else []
+    try:
+        if adapter is not None:
+            pipeline.load_lora_weights(str(adapter.parent), weight_name=adapter.name, adapter_name=_SHOWN)
+            pipeline.set_adapters([_SHOWN])
+        elif in_training:
+            transformer.disable_adapters()
+        yield
+    finally:
+        if _SHOWN in getattr(transformer, "peft_config", {}):
+            transformer.delete_adapters(_SHOWN)
+        if in_training:
+            transformer.enable_adapters()
+            transformer.set_adapter(in_training)

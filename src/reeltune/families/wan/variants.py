@@ -1,0 +1,50 @@
+"""Facts about Wan 2.1 text-to-video, and how its relatives that are not supported are recognised.
+
+Source: the model's release and its diffusers configuration; 1.3B has 30 blocks, 14B has 40, both train at 16 frames per
+second with 512 text tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reeltune.contracts.family import Facts
+from reeltune.contracts.geometry import LatentGeometry
+from reeltune.errors import ModelError
+
+_ATTENTION_LINEARS = ("to_q", "to_k", "to_v", "to_out.0")
+
+WAN_21 = Facts(
+    geometry=LatentGeometry(channels=16, spatial=8, temporal=4, patch=(1, 2, 2)),
+    fps=16.0,
+    text_length=512,
+    adapter_targets=tuple(f"{block}.{linear}" for block in ("attn1", "attn2") for linear in _ATTENTION_LINEARS),
+    comfyui_names=(
+        (".attn1.", ".self_attn."),
+        (".attn2.", ".cross_attn."),
+        (".to_q.", ".q."),
+        (".to_k.", ".k."),
+        (".to_v.", ".v."),
+        (".to_out.0.", ".o."),
+        (".ffn.net.0.proj.", ".ffn.0."),
+        (".ffn.net.2.", ".ffn.2."),
+    ),
+)
+
+
+def refuse_relatives(source: str, transformer: dict[str, Any], index: dict[str, Any]) -> None:
+    """Raise ModelError, in one sentence, for a model that is Wan but not Wan 2.1 text-to-video."""
+    signs = (
+        (transformer.get("_class_name") == "WanVACETransformer3DModel", "a VACE model"),
+        (transformer.get("pos_embed_seq_len") is not None, "a first-and-last-frame (FLF2V) model"),
+        (transformer.get("image_dim") is not None, "an image-to-video model"),
+        (index.get("transformer_2", [None])[0] is not None, "a two-expert Wan 2.2 model"),
+        (transformer.get("in_channels", 16) != 16, "a model with other latent channels, such as Wan 2.2 5B or I2V"),
+        (transformer.get("_class_name") != "WanTransformer3DModel", "no Wan transformer"),
+    )
+    for found, name in signs:
+        if found:
+            raise ModelError(
+                f"{source} is {name}; Wan 2.1 text-to-video is what can be trained, "
+                "such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers."
+            )

@@ -1,0 +1,51 @@
+"""Where random numbers come from: a function of the position in the run, never of what happened before.
+
+Philox is a counter-based generator: a key and a counter name a stream, and any stream can be opened at once. So a
+resumed run, a run with another batch layout over processes, and a run with rendering in between all draw the same
+numbers, on every device, and nothing of this has to be saved.
+
+Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Purpose(IntEnum):
+    """What a stream is for. The values are part of every saved run: never reuse or renumber one."""
+
+    ORDER = 1
+    NOISE = 2
+    SIGMA = 3
+    CAPTION = 4
+    MODULES = 5
+    ADAPTER = 6
+
+
+@dataclass(frozen=True)
+class Draws:
+    """All random streams of a run.
+
+    seed: the run's one seed.
+    """
+
+    seed: int
+
+    def stream(self, purpose: Purpose, major: int = 0, minor: int = 0) -> np.random.Generator:
+        """Open the stream at a position, for example (step, index of the sample in the whole step)."""
+        # The lowest counter word is left for the numbers of the stream itself: 2**64 blocks before two could meet.
+        return np.random.Generator(np.random.Philox(counter=[0, minor, major, 0], key=[self.seed, int(purpose)]))
+
+    def noise(self, shape: tuple[int, ...], *, step: int, index: int) -> Tensor:
+        """Return standard normal noise, float32, for one sample of a step."""
+        return torch.from_numpy(self.stream(Purpose.NOISE, step, index).standard_normal(shape, dtype=np.float32))
+
+    def reseed_modules(self, *, step: int, micro_batch: int) -> None:
+        """Reseed torch's own generators, which dropout inside modules uses, for one micro-batch."""
+        torch.manual_seed(int(self.stream(Purpose.MODULES, step, micro_batch).integers(2**63)))

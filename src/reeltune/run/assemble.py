@@ -1,0 +1,181 @@
+"""From options to a loop: each room is handed its part, and nothing is decided later."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from reeltune.adapters.export import save_comfyui, save_diffusers
+from reeltune.adapters.lora import Lora, attach_lora
+from reeltune.config.datasets import Datasets
+from reeltune.config.root import Config
+from reeltune.contracts.clip import Sample
+from reeltune.contracts.events import EventSink
+from reeltune.contracts.family import Family, RenderRequest
+from reeltune.data.batches import BatchSource, Captions
+from reeltune.objective.flow import FlowMatching
+from reeltune.randomness import Draws, Purpose
+from reeltune.run.plan import Plan, make_order, make_schedule
+from reeltune.run.preflight import require_room
+from reeltune.run.prepare import FLOAT32_BYTES, Prepared
+from reeltune.train.checkpoint import Checkpoints
+from reeltune.train.clipping import clipping
+from reeltune.train.ema import Ema
+from reeltune.train.loop import Loop, Pace
+from reeltune.train.optimizers import build_optimizer
+from reeltune.train.render import NamedRequest, Renders
+from reeltune.train.results import Results, SaveFile, Weights
+from reeltune.train.schedule import Every
+from reeltune.train.state import TrainState
+
+TENSORS_PER_WEIGHT = 8
+"""What a checkpoint holds for each trained weight at most: itself, its average, two of the optimizer, four in files."""
+
+
+def assemble(
+    config: Config,
+    datasets: Datasets,
+    samples: Sequence[Sample],
+    *,
+    plan: Plan,
+    family: Family,
+    prepared: Prepared,
+    device: torch.device,
+    dtype: torch.dtype,
+    sinks: Sequence[EventSink],
+    stop_requested: Callable[[], bool],
+) -> Loop:
+    """Load the transformer, attach what is trained, and put the loop together."""
+    draws = Draws(config.training.seed)
+    transformer = family.load_transformer(device, dtype)
+    lora = _adapter(config, transformer, family, draws)
+    source = _batches(config, datasets, samples, prepared, draws)
+    results = _results(config, lora, family)
+    folder = Path(config.reporting.output_dir).expanduser()
+    return Loop(
+        pace=_pace(config, plan),
+        family=family,
+        transformer=transformer,
+        state=_state(config, lora),
+        objective=_objective(config, draws),
+        read_batches=lambda start, end: source.read_from(start, end=end),
+        schedule=make_schedule(config, plan.total_steps),
+        clip=clipping(config.training.grad_clip_method, config.training.max_grad_norm),
+        draws=draws,
+        checkpoints=Checkpoints(folder, config.reporting.checkpoints_total_limit),
+        results=results,
+        renders=_renders(config, plan, family, transformer, prepared, results.save_diffusers, device),
+        config=config.flat(),
+        device=device,
+        sinks=sinks,
+        stop_requested=stop_requested,
+    )
+
+
+def _adapter(config: Config, transformer: nn.Module, family: Family, draws: Draws) -> Lora:
+    seed = int(draws.stream(Purpose.ADAPTER).integers(2**63))
+    lora = attach_lora(transformer, config.adapter, family.facts.adapter_targets, seed=seed)
+    weights = sum(parameter.numel() for parameter in lora.trainable().values())
+    kept = config.reporting.checkpoints_total_limit + 1
+    size = FLOAT32_BYTES * TENSORS_PER_WEIGHT * weights * kept
+    require_room(Path(config.reporting.output_dir), size, f"{kept} checkpoints")
+    transformer.train()
+    if config.training.gradient_checkpointing:
+        transformer.enable_gradient_checkpointing()  # pyright: ignore[reportCallIssue]
+    return lora
+
+
+def _state(config: Config, lora: Lora) -> TrainState:
+    training, parameters = config.training, lora.trainable()
+    optimizer = build_optimizer(
+        training.optimizer, list(parameters.values()), learning_rate=training.learning_rate
+    )
+    ema = Ema(parameters, decay=training.ema_decay, interval=training.ema_update_interval) if training.use_ema else None
+    return TrainState(lora, optimizer, ema)
+
+
+def _objective(config: Config, draws: Draws) -> FlowMatching:
+    shift = config.training.flow_schedule_shift
+    return FlowMatching(draws, scale=config.training.flow_sigmoid_scale, shift=1.0 if shift is None else shift)
+
+
+def _batches(
+    config: Config, datasets: Datasets, samples: Sequence[Sample], prepared: Prepared, draws: Draws
+) -> BatchSource:
+    return BatchSource(
+        items=prepared.items,
+        captions=Captions(prepared.text, prepared.prompt_keys[""], config.data.caption_dropout_probability),
+        order=make_order(config, datasets, samples),
+        draws=draws,
+        batch_size=config.training.train_batch_size,
+        accumulation=config.training.gradient_accumulation_steps,
+    )
+
+
+def _pace(config: Config, plan: Plan) -> Pace:
+    return Pace(
+        total_steps=plan.total_steps,
+        batch_size=config.training.train_batch_size,
+        accumulation=config.training.gradient_accumulation_steps,
+        checkpoint=Every(config.reporting.checkpointing_steps),
+        render=Every(config.rendering.validation_steps),
+    )
+
+
+def _results(config: Config, lora: Lora, family: Family) -> Results:
+    averaged = config.training.use_ema and config.rendering.ema_validation == "ema_only"
+    return Results(
+        run_name=Path(config.reporting.output_dir).name,
+        main="ema" if averaged else "raw",
+        save_diffusers=functools.partial(save_diffusers, lora=lora),
+        save_comfyui=functools.partial(save_comfyui, lora=lora, names=family.facts.comfyui_names),
+    )
+
+
+def _renders(
+    config: Config,
+    plan: Plan,
+    family: Family,
+    transformer: nn.Module,
+    prepared: Prepared,
+    save_adapter: SaveFile,
+    device: torch.device,
+) -> Renders | None:
+    prompt = config.rendering.validation_prompt
+    if not prompt:
+        return None
+    return Renders(
+        folder=Path(config.reporting.output_dir).expanduser() / "validation",
+        requests=[NamedRequest("validation", _request(config, plan, prepared, prompt))],
+        shown=_shown(config),
+        fps=family.facts.fps,
+        save_adapter=save_adapter,
+        open=lambda: family.renderer(transformer, device),
+    )
+
+
+def _request(config: Config, plan: Plan, prepared: Prepared, prompt: str) -> RenderRequest:
+    rendering = config.rendering
+    width, height = plan.rendered_size
+    return RenderRequest(
+        prompt=prepared.text.read(prepared.prompt_keys[prompt]),
+        negative=prepared.text.read(prepared.prompt_keys[rendering.validation_negative_prompt]),
+        width=width,
+        height=height,
+        frames=plan.rendered_frames,
+        steps=rendering.validation_num_inference_steps,
+        guidance=rendering.validation_guidance,
+        seed=config.training.seed if rendering.validation_seed is None else rendering.validation_seed,
+        flow_shift=rendering.validation_flow_shift,
+    )
+
+
+def _shown(config: Config) -> tuple[Weights, ...]:
+    if not config.training.use_ema:
+        return ("raw",)
+    choices: dict[str, tuple[Weights, ...]] = {"comparison": ("raw", "ema"), "ema_only": ("ema",), "none": ("raw",)}
+    return choices[config.rendering.ema_validation]

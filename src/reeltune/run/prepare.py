@@ -1,0 +1,122 @@
+"""From datasets to a manifest, and from a manifest to filled caches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from reeltune.cache.fill import LatentEntry, fill_latents, fill_text
+from reeltune.cache.keys import ContentFingerprints, latent_key
+from reeltune.cache.store import TensorStore
+from reeltune.config.datasets import Datasets
+from reeltune.config.root import Config
+from reeltune.contracts.clip import ManifestRow, Sample
+from reeltune.contracts.family import Facts, Family
+from reeltune.contracts.geometry import LatentGeometry
+from reeltune.contracts.progress import Track
+from reeltune.data.batches import Item
+from reeltune.data.manifest import require_usable
+from reeltune.data.scan import scan
+from reeltune.run.plan import minimum_size_of, sizing_of
+from reeltune.run.preflight import require_room, require_writable
+
+FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that the loop reads: items by their cached clips, and the keys of all encoded prompts."""
+
+    items: tuple[Item, ...]
+    text: TensorStore
+    prompt_keys: dict[str, str]
+
+
+def make_manifest(config: Config, datasets: Datasets, facts: Facts, track: Track) -> tuple[ManifestRow, ...]:
+    """Look at every file of every dataset. Raises DataError when nothing can be trained."""
+    rows = [
+        row
+        for dataset in datasets.videos
+        for row in scan(
+            dataset,
+            sizing=sizing_of(dataset, config),
+            minimum_image_size=minimum_size_of(dataset, config),
+            geometry=facts.geometry,
+            model_fps=facts.fps,
+            track=track,
+        )
+    ]
+    require_usable(rows)
+    return tuple(rows)
+
+
+def fill_caches(
+    config: Config,
+    datasets: Datasets,
+    samples: Sequence[Sample],
+    *,
+    family: Family,
+    device: torch.device,
+    track: Track,
+) -> Prepared:
+    """Encode every caption and clip that is not encoded yet: first the text encoder is in memory, then the autoencoder.
+
+    Raises ShortageError before encoding when a cache folder cannot be written or its disk is too small.
+    """
+    text = TensorStore(Path(datasets.text.cache_dir).expanduser())
+    require_writable(text.folder, "cache_dir of the text embeds")
+    entries = _latent_entries(datasets, samples, family.video_fingerprint())
+    _require_room(entries, family.facts.geometry)
+    prompt_keys = fill_text(_prompts(config, samples), text, family=family, device=device, track=track)
+    fill_latents(entries, family=family, device=device, track=track)
+    return Prepared(tuple(_item(entry, prompt_keys) for entry in entries), text, prompt_keys)
+
+
+def _prompts(config: Config, samples: Sequence[Sample]) -> list[str]:
+    """Return every text that the run will need: captions, the empty one, and those of the validation videos."""
+    rendering = config.rendering
+    validation = [rendering.validation_prompt, rendering.validation_negative_prompt] if rendering.validation_prompt else []
+    captions = [caption for sample in samples for caption in sample.captions]
+    return ["", *[prompt for prompt in validation if prompt], *captions]
+
+
+def _latent_entries(datasets: Datasets, samples: Sequence[Sample], encoder: str) -> list[LatentEntry]:
+    entries = []
+    for dataset in datasets.videos:
+        store = TensorStore(Path(dataset.cache_dir_vae).expanduser())
+        require_writable(store.folder, f"cache_dir_vae of {dataset.id}")
+        contents = ContentFingerprints(store.folder / "contents.json")
+        entries += [
+            LatentEntry(sample, latent_key(sample, content=contents.of(sample.file), encoder=encoder), store)
+            for sample in samples
+            if sample.dataset_id == dataset.id
+        ]
+        contents.save()
+    return entries
+
+
+def _require_room(entries: Sequence[LatentEntry], geometry: LatentGeometry) -> None:
+    missing = [entry for entry in entries if not entry.store.path(entry.key).exists()]
+    for store in {entry.store for entry in missing}:
+        size = sum(_latent_bytes(entry.sample, geometry) for entry in missing if entry.store == store)
+        require_room(store.folder, size, "the encoded clips")
+
+
+def _latent_bytes(sample: Sample, geometry: LatentGeometry) -> int:
+    bucket = sample.placement.bucket
+    shape = geometry.latent_shape(frames=bucket.frames, height=bucket.height, width=bucket.width)
+    return FLOAT32_BYTES * math.prod(shape)
+
+
+def _item(entry: LatentEntry, prompt_keys: dict[str, str]) -> Item:
+    return Item(
+        id=entry.sample.id,
+        bucket=entry.sample.placement.bucket,
+        latents=entry.store,
+        latent_key=entry.key,
+        caption_keys=tuple(prompt_keys[caption] for caption in entry.sample.captions),
+    )

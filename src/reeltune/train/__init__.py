@@ -1,0 +1,1 @@
+"""The verbs: step, average, save, resume, render. Start with `loop.py`."""

@@ -1,0 +1,152 @@
+"""Checkpoints: a folder that exists is whole.
+
+A checkpoint is written to a hidden folder beside its place, brought to the disk, and only then given its name. Older
+ones go after the new one stands. What is in a folder:
+
+    state.json             format, step
+    trainable.safetensors  the trained tensors, float32
+    ema.safetensors        their average, when one is kept
+    optimizer.safetensors  the optimizer's tensors; optimizer.json the rest of its state
+    config.json            the options of the run
+    and the adapter files, as `results.py` writes them
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from reeltune.errors import CheckpointError
+from reeltune.train.state import Snapshot
+
+FORMAT = 1
+_NAME = re.compile(r"checkpoint-(\d+)")
+_DRAFT = ".checkpoint-{step}.writing"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of a run folder; the newest `limit` are kept."""
+
+    folder: Path
+    limit: int
+
+    def path(self, step: int) -> Path:
+        return self.folder / f"checkpoint-{step}"
+
+    def steps(self) -> list[int]:
+        """Return the steps that have a checkpoint, ascending."""
+        if not self.folder.is_dir():
+            return []
+        matches = [_NAME.fullmatch(entry.name) for entry in self.folder.iterdir() if entry.is_dir()]
+        return sorted(int(match[1]) for match in matches if match)
+
+    def choose(self, wanted: str) -> int | None:
+        """Return the step to continue from: `latest` (None when there is none), or a checkpoint's name or path.
+
+        Raises CheckpointError, listing those that exist, for a name that is not here.
+        """
+        steps = self.steps()
+        if wanted == "latest":
+            return steps[-1] if steps else None
+        match = _NAME.fullmatch(Path(wanted).name)
+        if match is None or int(match[1]) not in steps:
+            known = ", ".join(f"checkpoint-{step}" for step in steps) or "none"
+            raise CheckpointError(f"{wanted} is not a checkpoint of {self.folder}; there: {known}. Or say latest.")
+        return int(match[1])
+
+    def save(self, snapshot: Snapshot, config: dict[str, Any], write_results: Callable[[Path], None]) -> Path:
+        """Write a checkpoint, whole or not at all, then let the oldest go. An existing one of that step stands."""
+        place = self.path(snapshot.step)
+        if place.exists():
+            return place
+        draft = self.folder / _DRAFT.format(step=snapshot.step)
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        try:
+            _write(draft, snapshot, config)
+            write_results(draft)
+            bring_to_disk(draft)
+            draft.rename(place)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        _sync(self.folder)
+        self._rotate()
+        return place
+
+    def load(self, step: int) -> Snapshot:
+        """Read a checkpoint. Raises CheckpointError when it is of another format or cannot be read."""
+        place = self.path(step)
+        try:
+            return _read(place)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise CheckpointError(f"{place} cannot be read: {error}. Name an older one: {self._older(step)}") from error
+
+    def clear_drafts(self) -> None:
+        """Remove what a killed process left half-written."""
+        for draft in self.folder.glob(_DRAFT.format(step="*")):
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def _rotate(self) -> None:
+        for step in self.steps()[: -self.limit]:
+            # Renamed first: a removal that is cut short must not leave a folder that looks whole.
+            doomed = self.path(step).rename(self.folder / _DRAFT.format(step=step))
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def _older(self, step: int) -> str:
+        older = [known for known in self.steps() if known < step]
+        return f"resume_from_checkpoint=checkpoint-{older[-1]}" if older else 'none is left; resume_from_checkpoint=""'
+
+
+def bring_to_disk(folder: Path) -> None:
+    """Make sure that every file below a folder, and its name, would survive a loss of power."""
+    for path in [*folder.rglob("*"), folder]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot open folders; it has no need to
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(folder: Path, snapshot: Snapshot, config: dict[str, Any]) -> None:
+    save_file(snapshot.trainable, folder / "trainable.safetensors")
+    if snapshot.ema:
+        save_file(snapshot.ema, folder / "ema.safetensors")
+    save_file(snapshot.optimizer, folder / "optimizer.safetensors")
+    _write_json(folder / "optimizer.json", snapshot.optimizer_scalars)
+    _write_json(folder / "config.json", config)
+    _write_json(folder / "state.json", {"format": FORMAT, "step": snapshot.step})
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read(folder: Path) -> Snapshot:
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    if state["format"] != FORMAT:
+        raise ValueError(f"it is of format {state['format']}, and this version reads {FORMAT}")
+    ema = folder / "ema.safetensors"
+    return Snapshot(
+        step=state["step"],
+        trainable=load_file(folder / "trainable.safetensors"),
+        ema=load_file(ema) if ema.exists() else {},
+        optimizer=load_file(folder / "optimizer.safetensors"),
+        optimizer_scalars=json.loads((folder / "optimizer.json").read_text(encoding="utf-8")),
+    )

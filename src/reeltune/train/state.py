@@ -1,0 +1,92 @@
+"""Everything that must survive a restart: trained tensors, their average, the optimizer, and the number of the step.
+
+Randomness, data order and learning rate are functions of the step; nothing of them is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from reeltune.train.ema import Ema
+
+
+class Adapter(Protocol):
+    """What is trained: its tensors by name, in float32."""
+
+    def trainable(self) -> dict[str, nn.Parameter]: ...
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run at rest after `step` steps. Tensors are on the host and shared with nobody.
+
+    ema: empty when no average is kept. optimizer_scalars: what of the optimizer's state is not a tensor.
+    """
+
+    step: int
+    trainable: dict[str, Tensor]
+    ema: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    optimizer_scalars: dict[str, Any]
+
+
+@dataclass
+class TrainState:
+    """A run in motion: `step` optimizer steps are done."""
+
+    adapter: Adapter
+    optimizer: Optimizer
+    ema: Ema | None
+    step: int = 0
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+    def snapshot(self) -> Snapshot:
+        """Copy everything to the host."""
+        tensors, scalars = _split(self.optimizer.state_dict())
+        return Snapshot(
+            step=self.step,
+            trainable=_on_host(self.adapter.trainable()),
+            ema=_on_host(self.ema.shadow) if self.ema else {},
+            optimizer=_on_host(tensors),
+            optimizer_scalars=scalars,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Continue from a snapshot, in place."""
+        self.adapter.load(snapshot.trainable)
+        if self.ema:
+            # A run that starts averaging now starts from the weights as they are.
+            self.ema.load(snapshot.ema or snapshot.trainable)
+        self.optimizer.load_state_dict(_join(snapshot.optimizer, snapshot.optimizer_scalars))
+        self.step = snapshot.step
+
+
+def _on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+
+
+def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Part an optimizer's state into tensors, named `index/key`, and the rest, which JSON can hold."""
+    entries = {f"{index}/{key}": value for index, values in state["state"].items() for key, value in values.items()}
+    tensors = {name: value for name, value in entries.items() if isinstance(value, torch.Tensor)}
+    others = {name: value for name, value in entries.items() if name not in tensors}
+    return tensors, {"state": others, "param_groups": state["param_groups"]}
+
+
+def _join(tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]) -> dict[str, Any]:
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in [*tensors.items(), *scalars["state"].items()]:
+        index, _, key = name.partition("/")
+        state.setdefault(int(index), {})[key] = value
+    return {"state": state, "param_groups": scalars["param_groups"]}

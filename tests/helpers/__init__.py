@@ -1,0 +1,1 @@
+"""What tests share: makers of small real inputs, and fakes."""
