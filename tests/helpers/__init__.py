@@ -1,1 +1,1 @@
-"""What tests share: makers of small real inputs, and fakes."""
+"""What tests are made with."""

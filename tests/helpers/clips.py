@@ -55,30 +55,35 @@ def write_clip(
     *,
     codec: str = "libx264",
     options: dict[str, str] | None = None,
+    clock: Fraction = CLOCK,
     display_matrix: Sequence[int] | None = None,
     sample_aspect: Fraction | None = None,
 ) -> None:
-    """Write frames at exact times; the last time is the end. display_matrix: nine fixed-point numbers, as in MP4."""
+    """Write frames at exact times, multiples of clock; the last time is the end.
+
+    display_matrix: nine fixed-point numbers, as in MP4.
+    """
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(24))
         assert isinstance(stream, VideoStream)
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
-        stream.options = options or {}
-        stream.codec_context.time_base = CLOCK
+        stream.options = {**(options or {})}
+        stream.codec_context.time_base = clock
         if sample_aspect:
             stream.codec_context.sample_aspect_ratio = sample_aspect
         if display_matrix:
             stream.set_display_matrix(display_matrix)
+        ticks = [int(time / clock) for time in times]
         for index, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
-            frame.pts, frame.time_base = int(times[index] / CLOCK), CLOCK
-            _mux(container, stream.encode(frame), times)
-        _mux(container, stream.encode(), times)
+            frame.pts, frame.time_base = ticks[index], clock
+            _mux(container, stream.encode(frame), ticks)
+        _mux(container, stream.encode(), ticks)
 
 
-def _mux(container: OutputContainer, packets: list[av.Packet[VideoStream]], times: Times) -> None:
+def _mux(container: OutputContainer, packets: list[av.Packet[VideoStream]], ticks: list[int]) -> None:
     # Encoders hand on no durations, and the last one is the only trace of when a clip ends.
-    lasting = {start: end - start for start, end in pairwise(int(time / CLOCK) for time in times)}
+    lasting = {start: end - start for start, end in pairwise(ticks)}
     for packet in packets:
         if packet.pts in lasting:
             packet.duration = lasting[packet.pts]

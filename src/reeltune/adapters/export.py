@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from reeltune.adapters.lora import Lora
+from reeltune.tensor_files import save_tensors
 
 DIFFUSERS_METADATA_KEY = "lora_adapter_metadata"
 
@@ -50,6 +50,5 @@ def renamed_module(name: str, names: tuple[tuple[str, str], ...]) -> str:
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    on_host = {name: tensors[name].detach().float().cpu().contiguous() for name in sorted(tensors)}
-    save_file(on_host, path, metadata={"format": "pt"} | metadata)
+    on_host = {name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}
+    save_tensors(path, on_host, metadata or {"format": "pt"})

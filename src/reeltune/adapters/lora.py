@@ -88,7 +88,8 @@ def _compute_in_input_type(layer: LoraLayer) -> None:
     layer.cast_input_dtype_enabled = False
     for half in (layer.lora_A, layer.lora_B):
         linear = half[ADAPTER]
-        assert isinstance(linear, nn.Linear) and linear.bias is None
+        assert isinstance(linear, nn.Linear)
+        assert linear.bias is None
         casting = CastingLinear(linear.in_features, linear.out_features, bias=False, device="meta")
         casting.weight = nn.Parameter(linear.weight.detach().float())
         half[ADAPTER] = casting

@@ -58,5 +58,5 @@ class TensorStore:
 
 
 def _checksum(tensor: Tensor) -> str:
-    data = memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+    data = tensor.contiguous().view(-1).view(torch.uint8).numpy().data
     return hashlib.blake2b(data, digest_size=16).hexdigest()

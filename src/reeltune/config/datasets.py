@@ -31,7 +31,7 @@ class VideoDataset(Section):
 
     id: str = option(..., "Unique name of the dataset.", min_length=1, example="my-clips")
     type: Literal["local"] = option("local", "Where the files are: local folders.")
-    dataset_type: Literal["video"] = option("video", "What the files are.")
+    dataset_type: Literal["video"] = option("video", "What kind of files this dataset holds.")
     disabled: bool = option(False, "Leave this dataset out of the run.")
     instance_data_dir: str = option(..., "Folder of the clips, searched with its subfolders; never written to.")
     cache_dir_vae: str = option(..., "Folder for the encoded clips.", example="cache/vae/wan/my-clips")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -82,5 +82,6 @@ class RunFinished:
 Event = RunStarted | StepDone | StepSkipped | CheckpointSaved | SampleRendered | RenderFailed | RunFinished
 
 
+@runtime_checkable
 class EventSink(Protocol):
     def receive(self, event: Event) -> None: ...

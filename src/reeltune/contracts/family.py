@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -55,24 +55,28 @@ class RenderRequest:
     flow_shift: float | None
 
 
+@runtime_checkable
 class EncodeText(Protocol):
     def __call__(self, prompts: Sequence[str]) -> list[Tensor]:
         """Return one (L, D) tensor per prompt, without padding."""
         ...
 
 
+@runtime_checkable
 class EncodeVideo(Protocol):
     def __call__(self, frames: Float[Tensor, "3 F H W"]) -> Float[Tensor, "C T h w"]:
         """Return the posterior mean in the transformer's normalised space, float32."""
         ...
 
 
+@runtime_checkable
 class Render(Protocol):
     def __call__(self, request: RenderRequest, adapter: Path | None) -> np.ndarray:
         """Return uint8 (F, H, W, 3), made with the weights of an adapter file, or with the bare base for None."""
         ...
 
 
+@runtime_checkable
 class Family(Protocol):
     """The seam. `families/wan` fills it for Wan 2.1."""
 

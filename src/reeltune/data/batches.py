@@ -7,10 +7,10 @@ dropped. So reading can start anywhere.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ READ_AHEAD = 2
 """Micro-batches read before they are asked for."""
 
 
+@runtime_checkable
 class TensorReader(Protocol):
     def read(self, key: str) -> Tensor: ...
 
@@ -74,7 +75,7 @@ class BatchSource:
             bucket=items[0].bucket,
         )
 
-    def read_from(self, position: int, *, end: int) -> Iterator[Batch]:
+    def read_from(self, position: int, *, end: int) -> Generator[Batch, None, None]:
         """Yield the micro-batches from `position` up to `end`, reading ahead in the background."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as reader:
             waiting: deque[Future[Batch]] = deque()

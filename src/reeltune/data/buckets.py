@@ -33,7 +33,7 @@ class Sizing:
 def bucket_size(width: int, height: int, sizing: Sizing) -> tuple[int, int]:
     """Return the (width, height) that a clip of this size is trained at.
 
-    Source: the reference's size table (semantics.md 2.3); squares follow the same rounding as all others.
+    Squares follow the same rounding as all other shapes.
     """
     # A strip whose aspect would round to 0 keeps the smallest aspect that can be told from it.
     aspect = max(round(width / height, sizing.rounding), 10.0**-sizing.rounding)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from reeltune.contracts.clip import ClipInfo
 
-# Far below any frame's duration, far above what float64 seconds lose: 3 / 24 must count as 0.125.
+# Far below any frame's duration, far above what float64 seconds lose: 0.1 + 0.2 must count as 0.3.
 TOLERANCE_S = 1e-6
 # 15 and 17 fps are taken as 16: a speed-up of 7 % is hard to see, a doubled frame each second is not.
 NEAR = 0.07

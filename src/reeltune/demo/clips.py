@@ -1,6 +1,6 @@
 """Clips to train on: grey shapes that bounce, roll, grow, slide and spin, each with its caption beside it.
 
-The same count and seed give the same bytes. 24 clips take about two seconds and a third of a megabyte.
+The same count and seed give the same bytes. 24 clips take about two seconds and less than half a megabyte.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reeltune.media import write_mp4
 SIZES = ((192, 108), (160, 120), (128, 128), (108, 192), (208, 120))
 # The shortest still holds 17 frames at 16 per second, which span 1.0625 s.
 LENGTHS_S = (1.25, 1.5, 2.0, 2.5, 3.0)
-RATES = (16, 24, 30, 12, 25)
+RATES = (16.0, 24.0, 30.0, 12.0, 25.0)
 BEATS_S = (0.7, 0.9, 1.1)
 
 ACTIONS = {"bouncing": "bouncing on the floor in front of", "rolling": "rolling past", "sliding": "sliding along"}
@@ -35,7 +35,7 @@ class Clip:
     scene: Scene
     size: tuple[int, int]
     length_s: float
-    fps: int
+    fps: float
 
     @property
     def caption(self) -> str:

@@ -49,14 +49,14 @@ class _Canvas:
 
     x: Array
     y: Array
-    unit: int
+    unit: float
     reach: float
 
 
 def draw(scene: Scene, *, width: int, height: int, num_frames: int, fps: float) -> Array:
     """Return uint8 frames (F, H, W, 3) whose three channels are equal."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) + np.float32(0.5)
-    unit = min(width, height)
+    unit = float(min(width, height))
     canvas = _Canvas(x - width / 2, y - height / 2, unit=unit, reach=0.5 * width / unit)
     ground = _ground(scene, canvas)
     grey = np.stack([_frame(scene, canvas, ground=ground, time_s=index / fps) for index in range(num_frames)])
@@ -163,10 +163,10 @@ def _checks(x: Array, y: Array, unit: float) -> Array:
 
 SHAPES: dict[str, Field] = {
     "circle": _circle,
-    "triangle": _star(3, 2),
+    "triangle": _star(3, 2.0),
     "square": _square,
-    "star": _star(5, 3),
-    "sun": _star(8, 3),
+    "star": _star(5, 3.0),
+    "sun": _star(8, 3.0),
 }
 MOTIONS: dict[str, Callable[[float, float], Pose]] = {
     "bouncing": _bouncing,
@@ -175,9 +175,5 @@ MOTIONS: dict[str, Callable[[float, float], Pose]] = {
     "sliding": _sliding,
     "spinning": _spinning,
 }
-GROUNDS: dict[str, Field] = {
-    "plain": lambda x, y, unit: np.zeros_like(x),  # half covered everywhere: one even grey
-    "striped": _stripes,
-    "dotted": _dots,
-    "checked": _checks,
-}
+# Distance 0 is half covered: the plain ground is one even grey.
+GROUNDS: dict[str, Field] = {"plain": lambda x, y, _: 0 * x, "striped": _stripes, "dotted": _dots, "checked": _checks}

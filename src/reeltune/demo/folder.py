@@ -22,10 +22,18 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     try:
         yield draft
         _let_others_read(draft)
-        if not folder.exists():
-            draft.rename(folder)
+        _name(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _name(draft: Path, folder: Path) -> None:
+    try:
+        draft.rename(folder)
+    except OSError:
+        # Another process was first: a folder that holds something cannot be renamed over.
+        if not folder.is_dir():
+            raise
 
 
 def _let_others_read(folder: Path) -> None:

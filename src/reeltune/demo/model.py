@@ -32,7 +32,7 @@ INDEX = {
     "_diffusers_version": diffusers.__version__,
     "scheduler": ["diffusers", "UniPCMultistepScheduler"],
     "text_encoder": ["transformers", "UMT5EncoderModel"],
-    # As in the real index: transformers 4 reads tokenizer.json under this name, transformers 5 knows it as T5Tokenizer.
+    # As the real repository names it: transformers 4 reads tokenizer.json under it, 5 takes it for T5Tokenizer.
     "tokenizer": ["transformers", "T5TokenizerFast"],
     "transformer": ["diffusers", "WanTransformer3DModel"],
     "vae": ["diffusers", "AutoencoderKLWan"],
@@ -80,7 +80,7 @@ def make_transformer(blocks: int) -> WanTransformer3DModel:
 def make_vae() -> AutoencoderKLWan:
     """Return the autoencoder: 8x smaller in space, 4x in time, 16 channels."""
     vae = AutoencoderKLWan(base_dim=8, num_res_blocks=1)
-    # Rendered videos then have standard deviation 0.56 in [-1, 1] instead of 0.3; 12 % of the values reach an end.
+    # Rendered videos then have standard deviation 0.56 in [-1, 1] instead of 0.3; a tenth of the values reach an end.
     vae.decoder.conv_out.weight.mul_(2)
     _fit_latents(vae)
     return vae
@@ -89,7 +89,7 @@ def make_vae() -> AutoencoderKLWan:
 def _fit_latents(vae: AutoencoderKLWan) -> None:
     """Give the latents of a cartoon the mean and standard deviation that the config states for each channel.
 
-    The demo clips then come out, normalised, with mean 0.01 and standard deviation 1.01, as real latents would.
+    The demo clips then come out, normalised, with mean 0.02 and standard deviation 1.01.
     """
     latents = vae.encode(_cartoon(), return_dict=False)[0].mean.transpose(0, 1).flatten(1)
     # Rounded, so that the last bit of a sum, which may differ between machines, does not reach the file.
@@ -107,7 +107,7 @@ def _fit_latents(vae: AutoencoderKLWan) -> None:
 def _cartoon() -> Tensor:
     """Return a light and a dark clip as the autoencoder takes them: (2, 3, 17, 64, 64) in [-1, 1]."""
     scenes = [Scene("star", "spinning", "dotted", light_shape=light, beat_s=0.7) for light in (True, False)]
-    clips = [draw(scene, width=64, height=64, num_frames=17, fps=16) for scene in scenes]
+    clips = [draw(scene, width=64, height=64, num_frames=17, fps=16.0) for scene in scenes]
     return torch.stack([torch.from_numpy(clip) for clip in clips]).movedim(-1, 1) / 127.5 - 1
 
 

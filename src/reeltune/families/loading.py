@@ -8,13 +8,24 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import logging
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import diffusers
 import torch
+import transformers
+from torch import nn
 
 from reeltune.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+Module = TypeVar("Module", bound=nn.Module)
 
 _SAMPLES = 16
 _SAMPLE_BYTES = 64 * 1024
@@ -75,6 +86,25 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def reported_loading(name: str, folder: Path) -> Iterator[None]:
+    """Say what is being loaded, how large its files are and how long it took; the libraries' own bars stay out."""
+    size = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
+    started = time.monotonic()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    log.info("loading the %s (%s)", name, f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB")
+    yield
+    log.debug("loaded the %s in %.1f s", name, time.monotonic() - started)
+
+
+def frozen(module: Module, device: torch.device) -> Module:
+    """Return the module in evaluation mode, without gradients, on the device."""
+    module.eval().requires_grad_(False)
+    module.to(device)
+    return module
+
+
 def release_memory(device: torch.device) -> None:
     """Give back what a component held, on the host and on the device."""
     gc.collect()
@@ -86,8 +116,8 @@ def _fetch(source: str, files: list[str]) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
-        HFValidationError,
         HfHubHTTPError,
+        HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
     )

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reeltune.contracts.batch import Batch, Noised
-from reeltune.randomness import Draws, Purpose
 from reeltune.objective.loss import mean_squared_error
 from reeltune.objective.path import mix
 from reeltune.objective.timesteps import shift_sigma, sigmoid_normal
+from reeltune.randomness import Draws, Purpose
 
 
 @dataclass(frozen=True)

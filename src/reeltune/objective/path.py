@@ -11,9 +11,7 @@ from torch import Tensor
 from reeltune.contracts.batch import Noised
 
 
-def mix(
-    clean: Float[Tensor, "B C T h w"], noise: Float[Tensor, "B C T h w"], sigma: Float[Tensor, " B"]
-) -> Noised:
+def mix(clean: Float[Tensor, "B C T h w"], noise: Float[Tensor, "B C T h w"], sigma: Float[Tensor, " B"]) -> Noised:
     """Return x_t = (1 - sigma) * clean + sigma * noise, and the velocity noise - clean that leads there.
 
     clean, noise: float32, so that the mix keeps its small differences. sigma: in [0, 1], one per sample.

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,6 +29,7 @@ SECONDS_BETWEEN_LINES = 5.0
 """How often long work speaks when there is no terminal."""
 
 
+@runtime_checkable
 class Meter(Protocol):
     """Shows how far one piece of work has come."""
 
@@ -93,7 +94,12 @@ class LineMeter:
         now = time.monotonic()
         if self._clock.finished or now - self._spoke >= SECONDS_BETWEEN_LINES:
             self._spoke, self._said = now, self._clock.done
-            parts = [f"{self._title} {self._clock.done}/{self._clock.total}", self._clock.rate, self._clock.left, detail]
+            parts = [
+                f"{self._title} {self._clock.done}/{self._clock.total}",
+                self._clock.rate,
+                self._clock.left,
+                detail,
+            ]
             log.info("%s", ", ".join(part for part in parts if part))
 
     def close(self) -> None:
@@ -148,7 +154,9 @@ class TrainingConsole:
                 self._meter = open_meter("training", total=event.total_steps, unit="steps", done=event.step)
             case StepDone():
                 if self._meter:
-                    self._meter.advance(f"loss {event.loss:.4f}, rate {event.learning_rate:.2e}")
+                    self._meter.advance(
+                        f"loss {event.loss:.4f}, learning rate {event.learning_rate:.2e}, {event.seconds:.2f} s/step"
+                    )
             case StepSkipped():
                 log.warning("step %d was skipped: loss %s, gradient norm %s", event.step, event.loss, event.grad_norm)
             case CheckpointSaved():

@@ -8,7 +8,7 @@ from reeltune.contracts.outcome import Outcome
 def last_screen(outcome: Outcome) -> str:
     """Return what a person should know when the command ends."""
     folder = outcome.folder
-    videos = sorted((folder / "validation").glob("*.mp4"))
+    videos = sorted((folder / "validation").glob("*.mp4"), key=lambda path: path.stat().st_mtime)
     places = {
         "adapter for diffusers": outcome.result,
         "adapter for ComfyUI": next(iter(sorted((folder / "comfyui").glob("*.safetensors"))), None),

@@ -91,9 +91,7 @@ def _adapter(config: Config, transformer: nn.Module, family: Family, draws: Draw
 
 def _state(config: Config, lora: Lora) -> TrainState:
     training, parameters = config.training, lora.trainable()
-    optimizer = build_optimizer(
-        training.optimizer, list(parameters.values()), learning_rate=training.learning_rate
-    )
+    optimizer = build_optimizer(training.optimizer, list(parameters.values()), learning_rate=training.learning_rate)
     ema = Ema(parameters, decay=training.ema_decay, interval=training.ema_update_interval) if training.use_ema else None
     return TrainState(lora, optimizer, ema)
 

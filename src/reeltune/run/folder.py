@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from pathlib import Path
@@ -32,6 +33,5 @@ def write_records(folder: Path, records: dict[str, dict[str, Any]]) -> None:
 
 
 def _move_aside(folder: Path) -> Path:
-    numbers = (number for number in range(1, 10_000))
-    aside = next(path for path in (folder.with_name(f"{folder.name}.{number}") for number in numbers) if not path.exists())
-    return folder.rename(aside)
+    names = (folder.with_name(f"{folder.name}.{number}") for number in itertools.count(1))
+    return folder.rename(next(name for name in names if not name.exists()))

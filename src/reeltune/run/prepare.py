@@ -79,9 +79,10 @@ def fill_caches(
 def _prompts(config: Config, samples: Sequence[Sample]) -> list[str]:
     """Return every text that the run will need: captions, the empty one, and those of the validation videos."""
     rendering = config.rendering
-    validation = [rendering.validation_prompt, rendering.validation_negative_prompt] if rendering.validation_prompt else []
     captions = [caption for sample in samples for caption in sample.captions]
-    return ["", *[prompt for prompt in validation if prompt], *captions]
+    if not rendering.validation_prompt:
+        return ["", *captions]
+    return ["", rendering.validation_prompt, rendering.validation_negative_prompt, *captions]
 
 
 def _latent_entries(datasets: Datasets, samples: Sequence[Sample], encoder: str) -> list[LatentEntry]:

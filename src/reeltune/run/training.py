@@ -80,6 +80,8 @@ def _continue(
         if start is not None:
             loop.state.restore(loop.checkpoints.load(start))
             log.info("continuing from %s", loop.checkpoints.path(start))
+            for place in loop.checkpoints.set_aside_after(start):
+                log.info("a later checkpoint was renamed to %s", place.name)
         loop.run()
     return Outcome(folder, folder / FILE_NAME, loop.state.step, plan.total_steps)
 

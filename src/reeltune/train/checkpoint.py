@@ -13,19 +13,22 @@ ones go after the new one stands. What is in a folder:
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from reeltune.errors import CheckpointError
+from reeltune.tensor_files import save_tensors
 from reeltune.train.state import Snapshot
 
 FORMAT = 1
@@ -69,18 +72,9 @@ class Checkpoints:
         place = self.path(snapshot.step)
         if place.exists():
             return place
-        draft = self.folder / _DRAFT.format(step=snapshot.step)
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        try:
+        with self._draft(snapshot.step) as draft:
             _write(draft, snapshot, config)
             write_results(draft)
-            bring_to_disk(draft)
-            draft.rename(place)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-        _sync(self.folder)
         self._rotate()
         return place
 
@@ -97,15 +91,51 @@ class Checkpoints:
         for draft in self.folder.glob(_DRAFT.format(step="*")):
             shutil.rmtree(draft, ignore_errors=True)
 
+    def set_aside_after(self, step: int) -> list[Path]:
+        """Rename the checkpoints of later steps: a run that goes on from here will write its own. Return their places.
+
+        They keep their contents under another name, and no longer count as checkpoints.
+        """
+        later = [self.path(known) for known in self.steps() if known > step]
+        return [place.rename(_unused(place.with_name(f"superseded-{place.name}"))) for place in later]
+
+    @contextmanager
+    def _draft(self, step: int) -> Iterator[Path]:
+        """Give a hidden folder that gets its name when the block ends well, and is gone when it does not."""
+        draft, place = self.folder / _DRAFT.format(step=step), self.path(step)
+        shutil.rmtree(draft, ignore_errors=True)
+        try:
+            draft.mkdir(parents=True)
+            yield draft
+            bring_to_disk(draft)
+            draft.rename(place)
+            _sync(self.folder)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(
+                f"{place} could not be written: {error}. Make room or give permission, then run the same command "
+                f"again: it continues from {self._newest()}."
+            ) from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
     def _rotate(self) -> None:
         for step in self.steps()[: -self.limit]:
             # Renamed first: a removal that is cut short must not leave a folder that looks whole.
             doomed = self.path(step).rename(self.folder / _DRAFT.format(step=step))
             shutil.rmtree(doomed, ignore_errors=True)
 
+    def _newest(self) -> str:
+        steps = self.steps()
+        return f"checkpoint-{steps[-1]}" if steps else "the start"
+
     def _older(self, step: int) -> str:
         older = [known for known in self.steps() if known < step]
         return f"resume_from_checkpoint=checkpoint-{older[-1]}" if older else 'none is left; resume_from_checkpoint=""'
+
+
+def _unused(place: Path) -> Path:
+    numbered = (place.with_name(f"{place.name}.{number}") for number in itertools.count(1))
+    return next(path for path in itertools.chain([place], numbered) if not path.exists())
 
 
 def bring_to_disk(folder: Path) -> None:
@@ -125,10 +155,10 @@ def _sync(path: Path) -> None:
 
 
 def _write(folder: Path, snapshot: Snapshot, config: dict[str, Any]) -> None:
-    save_file(snapshot.trainable, folder / "trainable.safetensors")
+    save_tensors(folder / "trainable.safetensors", snapshot.trainable)
     if snapshot.ema:
-        save_file(snapshot.ema, folder / "ema.safetensors")
-    save_file(snapshot.optimizer, folder / "optimizer.safetensors")
+        save_tensors(folder / "ema.safetensors", snapshot.ema)
+    save_tensors(folder / "optimizer.safetensors", snapshot.optimizer)
     _write_json(folder / "optimizer.json", snapshot.optimizer_scalars)
     _write_json(folder / "config.json", config)
     _write_json(folder / "state.json", {"format": FORMAT, "step": snapshot.step})

@@ -7,9 +7,10 @@ this family or another: none is a branch here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -31,6 +32,7 @@ SKIPS_IN_A_ROW = 3
 """Steps without a finite loss and gradient after which the run stops."""
 
 
+@runtime_checkable
 class Objective(Protocol):
     def noise(self, batch: Batch, *, step: int, first_index: int) -> Noised: ...
 
@@ -60,7 +62,7 @@ class Loop:
     transformer: nn.Module
     state: TrainState
     objective: Objective
-    read_batches: Callable[[int, int], Iterator[Batch]]
+    read_batches: Callable[[int, int], Generator[Batch, None, None]]
     schedule: Schedule
     clip: Clip
     draws: Draws
@@ -76,7 +78,16 @@ class Loop:
     def run(self) -> None:
         """Train until the last step or a stop request; always leave a whole checkpoint behind."""
         self.emit(RunStarted(self.state.step, self.pace.total_steps))
-        batches = self.read_batches(self.state.step * self.pace.accumulation, self._end)
+        with closing(self.read_batches(self.state.step * self.pace.accumulation, self._end)) as batches:
+            self.train(batches)
+        stopped = self.state.step < self.pace.total_steps
+        self.publish(self.save())
+        if not stopped and self.renders and not self.renders.done(self.state.step):
+            self.render()
+        self.emit(RunFinished(self.state.step, stopped))
+
+    def train(self, batches: Iterator[Batch]) -> None:
+        """Take step after step, and between steps the rare work that is due."""
         while self.state.step < self.pace.total_steps and not self.stop_requested():
             started = time.monotonic()
             micro_batches = [next(batches) for _ in range(self.pace.accumulation)]
@@ -88,11 +99,6 @@ class Loop:
                 self.save()
             if self.pace.render.due(self.state.step):
                 self.render()
-        stopped = self.state.step < self.pace.total_steps
-        self.publish(self.save())
-        if not stopped:
-            self.render()
-        self.emit(RunFinished(self.state.step, stopped))
 
     def train_step(self, micro_batches: Sequence[Batch]) -> StepResult:
         """Take one optimizer step: its loss is the mean over all samples, whatever the sizes of the micro-batches."""
@@ -171,8 +177,8 @@ class Loop:
         self.results.publish(self.checkpoints.path(snapshot.step), self.checkpoints.folder)
 
     def render(self) -> None:
-        """Make the validation videos of this step, if they are not there yet."""
-        if self.renders is not None and not self.renders.done(self.state.step):
+        """Make the validation videos of this step."""
+        if self.renders:
             for event in self.renders.render(self.state.step, weights_of(self.state.snapshot())):
                 self.emit(event)
 
@@ -193,7 +199,9 @@ class Loop:
 def weights_of(snapshot: Snapshot) -> dict[Weights, dict[str, Tensor]]:
     """Return the raw weights, and the averaged ones where there are any."""
     weights: dict[Weights, dict[str, Tensor]] = {"raw": snapshot.trainable}
-    return weights | ({"ema": snapshot.ema} if snapshot.ema else {})
+    if snapshot.ema:
+        weights["ema"] = snapshot.ema
+    return weights
 
 
 def _not_finite(step: int, result: StepResult) -> str:

@@ -38,8 +38,8 @@ class Schedule:
     peak: reached after `warmup` steps of linear rise from peak / warmup. end: reached by decaying curves at the last
     of `total` steps.
 
-    A cosine whose warm-up is as long as the run, or longer, decays over the whole run from the first step: configuration
-    files in use say it so, after a trainer that read this number as the length of the decay.
+    A cosine whose warm-up is as long as the run, or longer, decays over the whole run from the first step: that is what
+    configuration files in use mean, written for a reader that took this number as the length of the decay.
     """
 
     name: str

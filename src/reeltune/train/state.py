@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from reeltune.train.ema import Ema
 
 
+@runtime_checkable
 class Adapter(Protocol):
     """What is trained: its tensors by name, in float32."""
 
@@ -77,16 +77,25 @@ def _on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Part an optimizer's state into tensors, named `index/key`, and the rest, which JSON can hold."""
-    entries = {f"{index}/{key}": value for index, values in state["state"].items() for key, value in values.items()}
-    tensors = {name: value for name, value in entries.items() if isinstance(value, torch.Tensor)}
-    others = {name: value for name, value in entries.items() if name not in tensors}
-    return tensors, {"state": others, "param_groups": state["param_groups"]}
+    """Part an optimizer's state into tensors and the rest, which JSON can hold; both named `part/index/key`.
+
+    Tensors are found among the settings of a group too: some optimizers count their steps there.
+    """
+    parts = {"state": state["state"], "param_groups": dict(enumerate(state["param_groups"]))}
+    entries = {
+        f"{part}/{index}/{key}": value
+        for part, rows in parts.items()
+        for index, row in rows.items()
+        for key, value in row.items()
+    }
+    tensors = {name: value for name, value in entries.items() if isinstance(value, Tensor)}
+    return tensors, {name: value for name, value in entries.items() if name not in tensors}
 
 
 def _join(tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]) -> dict[str, Any]:
-    state: dict[int, dict[str, Any]] = {}
-    for name, value in [*tensors.items(), *scalars["state"].items()]:
-        index, _, key = name.partition("/")
-        state.setdefault(int(index), {})[key] = value
-    return {"state": state, "param_groups": scalars["param_groups"]}
+    parts: dict[str, dict[int, dict[str, Any]]] = {"state": {}, "param_groups": {}}
+    for name, value in [*tensors.items(), *scalars.items()]:
+        part, index, key = name.split("/", 2)
+        parts[part].setdefault(int(index), {})[key] = value
+    groups = parts["param_groups"]
+    return {"state": parts["state"], "param_groups": [groups[index] for index in sorted(groups)]}

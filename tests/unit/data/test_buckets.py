@@ -7,7 +7,7 @@ import pytest
 
 from reeltune.data.buckets import Sizing, bucket_size, cover, is_large_enough, size_in
 
-# Source: semantics.md appendix B, target column; squares by the same rounding as the rest (decisions.md 10).
+# Worked by hand for alignment 32 and aspect ratios of two decimals; squares by the same rounding as the rest.
 SIZINGS = [
     Sizing(480.0, "pixel_area"),
     Sizing(632.0, "pixel_area"),

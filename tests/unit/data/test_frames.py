@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import accumulate
 
 import pytest
 from helpers.clips import clip_info, even_times, frames_shown
@@ -85,6 +86,14 @@ def test_slow_clips_repeat_frames_and_uneven_ones_follow_their_clock():
     pause = ClipInfo(64, 64, times_s=(0.0, 0.01, 0.5, 0.51), end_s=0.6)
     assert frame_indices(pause, num_frames=6, fps=10.0) == (0, 1, 1, 1, 1, 2)
     assert frames_at_rate(pause, 10.0) == 6
+
+
+def test_the_rounding_of_float_seconds_moves_no_frame():
+    tenths = tuple(accumulate([0.1] * 50, initial=0.0))
+    assert any(time > index / 10 for index, time in enumerate(tenths)), "summing tenths overshoots"
+    info = ClipInfo(64, 64, times_s=tenths[:-1], end_s=tenths[-1])
+    assert frames_at_rate(info, 10.0) == 50
+    assert frame_indices(info, num_frames=50, fps=10.0) == tuple(range(50))
 
 
 def test_a_single_frame_is_one_frame_at_any_rate():

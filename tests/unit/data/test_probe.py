@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.container import OutputContainer
 from helpers.clips import even_times, indexed_frames, read_index, whole_picture, write_clip
 
 from reeltune.data.decode import decode
@@ -15,7 +16,7 @@ from reeltune.media import read_video, write_mp4
 TURN = 65_536
 
 
-def audio_packets(container: av.container.OutputContainer) -> None:
+def audio_packets(container: OutputContainer) -> None:
     stream = container.add_stream("aac", rate=44_100)
     frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
     frame.sample_rate = 44_100
@@ -25,10 +26,11 @@ def audio_packets(container: av.container.OutputContainer) -> None:
 @pytest.mark.parametrize(("codec", "name"), [("libx264", "a.mp4"), ("libx264", "a.mkv"), ("mpeg4", "a.avi")])
 @pytest.mark.parametrize("b_frames", ["0", "3"])
 def test_packets_are_counted_as_a_full_decode_counts_frames(tmp_path: Path, codec: str, name: str, b_frames: str):
-    write_clip(tmp_path / name, indexed_frames(37), even_times(37, 24), codec=codec, options={"bf": b_frames})
+    options, clock = {"bf": b_frames}, Fraction(1, 24)
+    write_clip(tmp_path / name, indexed_frames(37), even_times(37, 24), codec=codec, options=options, clock=clock)
     info = probe(tmp_path / name)
     assert info.frames == sum(1 for _ in read_video(tmp_path / name)) == 37
-    # Matroska and AVI round time stamps to their own clocks; AVI may keep none but the order.
+    # Matroska rounds to milliseconds.
     assert info.fps == pytest.approx(24, rel=0.002)
     assert list(info.times_s) == sorted(info.times_s)
     assert info.times_s[0] == 0
@@ -46,7 +48,7 @@ def test_time_stamps_are_exact(tmp_path: Path, fps: float):
 
 def test_uneven_times_and_the_last_duration_are_kept(tmp_path: Path):
     times = [Fraction(t, 100) for t in (0, 3, 10, 11, 40, 90)]
-    write_clip(tmp_path / "a.mp4", indexed_frames(5), times)
+    write_clip(tmp_path / "a.mp4", indexed_frames(5), times, options={"bf": "0"})
     info = probe(tmp_path / "a.mp4")
     assert info.times_s == pytest.approx([0, 0.03, 0.1, 0.11, 0.4], abs=1e-9)
     assert info.end_s == pytest.approx(0.9, abs=1e-9)
@@ -94,6 +96,27 @@ def test_a_clip_cut_before_its_first_key_frame_counts_what_can_be_decoded(tmp_pa
     assert probe(tmp_path / "b.mkv").frames == 20
     shown = decode(tmp_path / "b.mkv", whole_picture([0, 5, 19]))
     assert [read_index(frame) for frame in shown] == [10, 15, 29]
+
+
+def test_frames_before_an_edit_list_starts_are_not_counted(tmp_path: Path):
+    options = {"g": "10", "bf": "2", "sc_threshold": "0"}
+    write_clip(tmp_path / "a.mp4", indexed_frames(30), even_times(30, 24), options=options)
+    keep_negative = {"avoid_negative_ts": "disabled"}
+    with (
+        av.open(str(tmp_path / "a.mp4")) as source,
+        av.open(str(tmp_path / "b.mp4"), "w", options=keep_negative) as cut,
+    ):
+        stream = cut.add_stream_from_template(source.streams.video[0])
+        for packet in [packet for packet in source.demux() if packet.size]:
+            assert packet.pts is not None
+            assert packet.dts is not None
+            shift = int(Fraction(5, 24) / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
+            cut.mux(packet)
+    info = probe(tmp_path / "b.mp4")
+    assert (info.frames, info.end_s) == (25, pytest.approx(25 / 24))
+    shown = decode(tmp_path / "b.mp4", whole_picture([0, 7, 24]))
+    assert [read_index(frame) for frame in shown] == [5, 12, 29]
 
 
 def bad_file(path: Path, kind: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from reeltune.demo import clips as clips_module
 from reeltune.demo.clips import Clip, make_clips, plan_clips
 from reeltune.demo.drawing import GROUNDS, MOTIONS, SHAPES, Scene, draw
+from reeltune.demo.folder import whole_folder
 from reeltune.media import read_video
 
 
@@ -91,7 +92,7 @@ def test_every_frame_is_grey_and_the_picture_moves(folder: Path) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("motion", MOTIONS)
 def test_a_shape_stays_in_the_frame(shape: str, motion: str) -> None:
-    drawn = draw(Scene(shape, motion, "plain", True, beat_s=1.0), width=64, height=64, num_frames=12, fps=4)
+    drawn = draw(Scene(shape, motion, "plain", True, beat_s=1.0), width=64, height=64, num_frames=12, fps=4.0)
     border = np.concatenate([drawn[:, 0], drawn[:, -1], drawn[:, :, 0], drawn[:, :, -1]], axis=1)
     # White ink is 0.93 of 255; no ground is brighter than 0.4 of it.
     assert drawn.max() > 230
@@ -100,7 +101,7 @@ def test_a_shape_stays_in_the_frame(shape: str, motion: str) -> None:
 
 def test_drawing_has_equal_channels_and_soft_edges() -> None:
     for ground in GROUNDS:
-        drawn = draw(Scene("star", "rolling", ground, False, beat_s=1.0), width=48, height=32, num_frames=2, fps=8)
+        drawn = draw(Scene("star", "rolling", ground, False, beat_s=1.0), width=48, height=32, num_frames=2, fps=8.0)
         assert drawn.shape == (2, 32, 48, 3)
         assert (drawn == drawn[..., :1]).all()
         assert len(np.unique(drawn)) > 30
@@ -126,6 +127,14 @@ def test_a_failure_on_the_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest
         make_clips(tmp_path / "clips")
     assert len(made) == 3
     assert not list(tmp_path.iterdir())
+
+
+def test_the_first_of_two_makers_wins(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "clips") as draft:
+        (draft / "second").touch()
+        (tmp_path / "clips").mkdir()
+        (tmp_path / "clips" / "first").touch()
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["clips", "clips/first"]
 
 
 def test_clips_do_not_import_torch() -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from reeltune.contracts.family import EncodeText, EncodeVideo
-from reeltune.families.loading import release_memory
+from reeltune.families.loading import frozen, release_memory, reported_loading
 
 
 @contextmanager
@@ -26,7 +26,8 @@ def text_encoder(
 ) -> Iterator[EncodeText]:
     """Open UMT5 and its tokenizer. length: tokens that a prompt is cut or padded to while encoding."""
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
-    encoder = UMT5EncoderModel.from_pretrained(encoder_folder, dtype=dtype).eval().requires_grad_(False).to(device)
+    with reported_loading("text encoder", encoder_folder):
+        encoder = frozen(UMT5EncoderModel.from_pretrained(encoder_folder, dtype=dtype), device)
 
     @torch.no_grad()
     def encode(prompts: Sequence[str]) -> list[Tensor]:
@@ -42,7 +43,6 @@ def text_encoder(
     try:
         yield encode
     finally:
-        encoder.to("meta")
         del encoder
         release_memory(device)
 
@@ -61,15 +61,14 @@ def video_encoder(folder: Path, *, device: torch.device) -> Iterator[EncodeVideo
     try:
         yield encode
     finally:
-        vae.to("meta")
         del vae
         release_memory(device)
 
 
 def load_vae(folder: Path, device: torch.device) -> AutoencoderKLWan:
     """Return the autoencoder, frozen, in float32, on the device."""
-    vae = AutoencoderKLWan.from_pretrained(folder, dtype=torch.float32)
-    return vae.eval().requires_grad_(False).to(device)
+    with reported_loading("autoencoder", folder):
+        return frozen(AutoencoderKLWan.from_pretrained(folder, dtype=torch.float32), device)
 
 
 def latent_statistics(vae: AutoencoderKLWan) -> tuple[Float[Tensor, "1 C 1 1 1"], Float[Tensor, "1 C 1 1 1"]]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Batch, Noised
 from reeltune.contracts.family import EncodeText, EncodeVideo, Facts, Render
-from reeltune.families.loading import component_folder, fingerprint, read_config, weights_folder
+from reeltune.families.loading import component_folder, fingerprint, read_config, reported_loading, weights_folder
 from reeltune.families.wan import encoders, render
 from reeltune.families.wan.variants import WAN_21, refuse_relatives
 
@@ -64,7 +64,8 @@ class Wan:
     def load_transformer(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
         # With a device map each tensor is read, cast and placed in turn: there is never a second copy on the host.
         placement = {} if device.type == "cpu" else {"device_map": {"": str(device)}}
-        transformer = WanTransformer3DModel.from_pretrained(self.parts.transformer, dtype=dtype, **placement)
+        with reported_loading("transformer", self.parts.transformer):
+            transformer = WanTransformer3DModel.from_pretrained(self.parts.transformer, dtype=dtype, **placement)
         return transformer.requires_grad_(False)
 
     def predict(self, transformer: nn.Module, noised: Noised, batch: Batch) -> Float[Tensor, "B C T h w"]:

@@ -6,6 +6,7 @@ adapter; the adapter in training steps aside for as long, and is back in place a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from reeltune.contracts.family import Render, RenderRequest
-from reeltune.families.loading import release_memory
+from reeltune.families.loading import read_config, release_memory
 from reeltune.families.wan.encoders import load_vae
 
 _SHOWN = "shown"
@@ -45,14 +46,14 @@ def renderer(
     try:
         yield render
     finally:
-        pipeline.vae.to("meta")
         del pipeline
         release_memory(device)
 
 
 def _scheduler(folder: Path, flow_shift: float | None) -> UniPCMultistepScheduler:
+    config = dict(read_config(folder, "scheduler_config.json"))
     changes = {} if flow_shift is None else {"flow_shift": flow_shift}
-    return UniPCMultistepScheduler.from_pretrained(folder, **changes)
+    return UniPCMultistepScheduler.from_config(config | changes)  # pyright: ignore[reportReturnType]
 
 
 def _frames(pipeline: WanPipeline, request: RenderRequest, device: torch.device) -> np.ndarray:
@@ -94,14 +95,21 @@ def _wearing(pipeline: WanPipeline, adapter: Path | None) -> Iterator[None]:
     in_training = transformer.active_adapters() if getattr(transformer, "peft_config", None) else []
     try:
         if adapter is not None:
-            pipeline.load_lora_weights(str(adapter.parent), weight_name=adapter.name, adapter_name=_SHOWN)
-            pipeline.set_adapters([_SHOWN])
+            _put_on(pipeline, adapter)
         elif in_training:
             transformer.disable_adapters()
         yield
     finally:
-        if _SHOWN in getattr(transformer, "peft_config", {}):
-            transformer.delete_adapters(_SHOWN)
         if in_training:
             transformer.enable_adapters()
             transformer.set_adapter(in_training)
+        if _SHOWN in getattr(transformer, "peft_config", {}):
+            transformer.delete_adapters(_SHOWN)
+
+
+def _put_on(pipeline: WanPipeline, adapter: Path) -> None:
+    with warnings.catch_warnings():
+        # PEFT advises against a second adapter; here it is the point.
+        warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
+        pipeline.load_lora_weights(str(adapter.parent), weight_name=adapter.name, adapter_name=_SHOWN)
+    pipeline.set_adapters([_SHOWN])

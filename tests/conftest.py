@@ -1,0 +1,62 @@
+"""What the tests share: one tiny model, one set of clips, one finished run, made once per session."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch is imported anywhere: one thread, so that a busy machine does not slow a step fifty times.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.cli import reeltune
+from helpers.tiny import TinyRun, open_tiny
+
+from reeltune.demo.example import make_example
+from reeltune.families.wan.family import Wan
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory in which the tiny example's clips and model lie. Read only: copy it to run in it."""
+    place = tmp_path_factory.mktemp("tiny")
+    make_example(place / "output/tiny")
+    return place
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_example: Path) -> Path:
+    """The tiny model's folder, in the diffusers layout."""
+    return tiny_example / "output/tiny/model"
+
+
+@pytest.fixture(scope="session")
+def tiny_clips(tiny_example: Path) -> Path:
+    """The tiny data set's folder."""
+    return tiny_example / "output/tiny/clips"
+
+
+@pytest.fixture
+def wan(tiny_model: Path) -> Wan:
+    """The tiny model as a family, in float32."""
+    return open_tiny(tiny_model, torch.float32)
+
+
+@pytest.fixture(scope="session")
+def finished(tiny_example: Path) -> TinyRun:
+    """The bundled example, run to its end by the command that a newcomer types."""
+    outcome = reeltune("train", "--example", "tiny", cwd=tiny_example)
+    assert outcome.returncode == 0, outcome.stderr
+    return TinyRun(tiny_example, outcome)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_random_state() -> None:
+    """Let no test depend on the random state that another one left."""
+    torch.manual_seed(0)

@@ -1,0 +1,29 @@
+"""The command as users run it: in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def reeltune(
+    *words: str, cwd: Path, environment: dict[str, str] | None = None, timeout_s: float = 240
+) -> subprocess.CompletedProcess[str]:
+    """Run `reeltune` with these words to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "reeltune", *words],
+        cwd=cwd,
+        env=os.environ | (environment or {}),
+        text=True,
+        capture_output=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def start_reeltune(*words: str, cwd: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start `reeltune` and return while it runs; what it prints goes to a file."""
+    with log.open("wb") as output:
+        return subprocess.Popen([sys.executable, "-m", "reeltune", *words], cwd=cwd, stdout=output, stderr=output)

@@ -1,0 +1,108 @@
+"""Cache entries are whole, verified, and named by all that made them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from reeltune.cache.keys import ContentFingerprints, latent_key, text_key
+from reeltune.cache.store import TensorStore
+from reeltune.contracts.clip import Bucket, ClipInfo, FileRef, Placement, Sample
+from reeltune.errors import CacheError
+
+PLACEMENT = Placement(
+    Bucket(96, 64, 5), frame_indices=(0, 1, 2, 3, 4), resize_width=96, resize_height=66, crop_left=0, crop_top=1
+)
+SAMPLE = Sample(
+    "set", FileRef(Path("a.mp4"), 10, 20), ClipInfo(192, 132, (0.0, 0.1, 0.2, 0.3, 0.4), 0.5), PLACEMENT, ("a",)
+)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_written_is_read_back_exactly(tmp_path, dtype: torch.dtype) -> None:
+    store, tensor = TensorStore(tmp_path), torch.randn(3, 4).to(dtype)
+    store.write("abcd", tensor)
+    assert store.holds("abcd")
+    assert torch.equal(store.read("abcd"), tensor)
+    assert store.read("abcd").dtype == dtype
+
+
+def test_every_flipped_byte_is_noticed(tmp_path) -> None:
+    store = TensorStore(tmp_path)
+    store.write("abcd", torch.randn(8))
+    whole = store.path("abcd").read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        store.path("abcd").write_bytes(damaged)
+        try:
+            # A flip in the padding of the header leaves the tensor as it was.
+            assert torch.equal(store.read("abcd"), _tensor_of(whole, tmp_path / "other"))
+        except CacheError:
+            assert not store.holds("abcd")
+
+
+def _tensor_of(data: bytes, folder: Path) -> torch.Tensor:
+    other = TensorStore(folder)
+    other.path("abcd").parent.mkdir(parents=True, exist_ok=True)
+    other.path("abcd").write_bytes(data)
+    return other.read("abcd")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"short"])
+def test_a_missing_or_cut_entry_is_not_held(tmp_path, content: bytes | None) -> None:
+    store = TensorStore(tmp_path)
+    if content is not None:
+        store.path("abcd").parent.mkdir()
+        store.path("abcd").write_bytes(content)
+    assert not store.holds("abcd")
+    with pytest.raises(CacheError, match="missing or damaged"):
+        store.read("abcd")
+
+
+def test_a_write_that_dies_leaves_nothing(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = TensorStore(tmp_path)
+
+    def die(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises(KeyboardInterrupt):
+        store.write("abcd", torch.zeros(2))
+    assert not store.holds("abcd")
+
+
+def test_the_key_of_a_clip_follows_all_that_makes_its_latents() -> None:
+    def key(sample: Sample = SAMPLE, content: str = "c", encoder: str = "e") -> str:
+        return latent_key(sample, content=content, encoder=encoder)
+
+    changes = [
+        {"frame_indices": (0, 1, 2, 3, 5)},
+        {"crop_left": 1},
+        {"resize_width": 98},
+        {"bucket": Bucket(96, 64, 9)},
+    ]
+    others = [key(replace(SAMPLE, placement=replace(PLACEMENT, **change))) for change in changes]
+    others += [key(content="d"), key(encoder="f")]
+    assert len({key(), *others}) == 1 + len(others)
+    renamed = replace(SAMPLE, file=FileRef(Path("b.mp4"), 10, 21), captions=("other",), dataset_id="x")
+    assert key(renamed) == key()
+
+
+def test_the_key_of_a_caption_follows_its_words_and_the_encoder() -> None:
+    assert len({text_key("a", encoder="x"), text_key("b", encoder="x"), text_key("a", encoder="y")}) == 3
+
+
+def test_a_changed_file_has_another_fingerprint_and_an_unchanged_one_is_not_read_again(tmp_path, monkeypatch) -> None:
+    clip = tmp_path / "a.mp4"
+    clip.write_bytes(b"one")
+    fingerprints = ContentFingerprints(tmp_path / "memory/contents.json")
+    first = fingerprints.of(FileRef(clip, 3, 1))
+    fingerprints.save()
+    clip.write_bytes(b"two")
+    again = ContentFingerprints(tmp_path / "memory/contents.json")
+    assert again.of(FileRef(clip, 3, 1)) == first, "same size and time: remembered"
+    assert again.of(FileRef(clip, 3, 2)) != first

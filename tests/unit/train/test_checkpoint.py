@@ -1,0 +1,157 @@
+"""A checkpoint folder that exists is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from reeltune.errors import CheckpointError
+from reeltune.train.checkpoint import Checkpoints
+from reeltune.train.ema import Ema
+from reeltune.train.optimizers import build_optimizer
+from reeltune.train.results import Results
+from reeltune.train.state import Snapshot, TrainState
+
+
+class Weights:
+    """A stand-in for an adapter: two tensors."""
+
+    def __init__(self) -> None:
+        self.tensors = {"a": nn.Parameter(torch.randn(3, 2)), "b": nn.Parameter(torch.randn(4))}
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        return self.tensors
+
+    def load(self, tensors) -> None:
+        with torch.no_grad():
+            for name, parameter in self.tensors.items():
+                parameter.copy_(tensors[name])
+
+
+def state_after(steps: int, optimizer: str = "torch-adamw") -> TrainState:
+    torch.manual_seed(1)
+    weights = Weights()
+    parameters = list(weights.tensors.values())
+    state = TrainState(
+        weights,
+        build_optimizer(optimizer, parameters, learning_rate=1e-2),
+        Ema(weights.tensors, decay=0.9, interval=1),
+    )
+    go_on(state, steps)
+    return state
+
+
+def go_on(state: TrainState, steps: int) -> None:
+    for _ in range(steps):
+        for index, parameter in enumerate(state.parameters):
+            generator = torch.Generator().manual_seed(100 * state.step + index)
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        state.optimizer.step()
+        state.step += 1
+        assert state.ema
+        state.ema.update(state.step)
+
+
+def snapshots_equal(one: Snapshot, two: Snapshot) -> bool:
+    pairs = [(one.trainable, two.trainable), (one.ema, two.ema), (one.optimizer, two.optimizer)]
+    return all(
+        first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+        for first, second in pairs
+    )
+
+
+def nothing_more(folder: Path) -> None:
+    """Stand in for the adapter files."""
+
+
+@pytest.mark.parametrize("optimizer", ["torch-adamw", "optimi-adamw", "optimi-lion"])
+def test_a_run_continued_from_disk_is_the_run_that_was_never_stopped(tmp_path, optimizer: str) -> None:
+    whole = state_after(9, optimizer)
+    stopped = state_after(4, optimizer)
+    checkpoints = Checkpoints(tmp_path, limit=2)
+    checkpoints.save(stopped.snapshot(), {}, nothing_more)
+    continued = state_after(0, optimizer)
+    continued.restore(checkpoints.load(4))
+    go_on(continued, 5)
+    assert continued.step == 9
+    assert snapshots_equal(continued.snapshot(), whole.snapshot())
+
+
+def test_a_snapshot_does_not_change_when_training_goes_on() -> None:
+    state = state_after(2)
+    snapshot = state.snapshot()
+    before = {name: tensor.clone() for name, tensor in snapshot.trainable.items()}
+    go_on(state, 3)
+    assert all(torch.equal(before[name], snapshot.trainable[name]) for name in before)
+
+
+def test_exactly_the_newest_are_kept(tmp_path) -> None:
+    checkpoints, state = Checkpoints(tmp_path, limit=2), state_after(0)
+    for _ in range(5):
+        go_on(state, 1)
+        checkpoints.save(state.snapshot(), {}, nothing_more)
+    assert checkpoints.steps() == [4, 5]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-5"]
+    assert checkpoints.choose("latest") == 5
+
+
+def test_a_save_that_fails_leaves_the_older_ones_and_nothing_else(tmp_path) -> None:
+    checkpoints, state = Checkpoints(tmp_path, limit=1), state_after(1)
+    checkpoints.save(state.snapshot(), {}, nothing_more)
+    go_on(state, 1)
+
+    def full_disk(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(CheckpointError, match="No space left"):
+        checkpoints.save(state.snapshot(), {}, full_disk)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
+    assert snapshots_equal(checkpoints.load(1), state_after(1).snapshot())
+
+
+def test_what_a_killed_process_left_is_no_checkpoint_and_is_cleared(tmp_path) -> None:
+    (tmp_path / ".checkpoint-7.writing").mkdir()
+    (tmp_path / "checkpoint-foo").mkdir()
+    checkpoints = Checkpoints(tmp_path, limit=2)
+    assert checkpoints.choose("latest") is None
+    checkpoints.clear_drafts()
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-foo"]
+
+
+def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(tmp_path) -> None:
+    checkpoints = Checkpoints(tmp_path, limit=2)
+    checkpoints.save(state_after(3).snapshot(), {}, nothing_more)
+    assert checkpoints.choose("checkpoint-3") == 3
+    assert checkpoints.choose(str(tmp_path / "checkpoint-3")) == 3
+    with pytest.raises(CheckpointError, match="there: checkpoint-3"):
+        checkpoints.choose("checkpoint-9")
+
+
+def test_a_damaged_checkpoint_names_an_older_one(tmp_path) -> None:
+    checkpoints, state = Checkpoints(tmp_path, limit=2), state_after(1)
+    checkpoints.save(state.snapshot(), {}, nothing_more)
+    go_on(state, 1)
+    place = checkpoints.save(state.snapshot(), {}, nothing_more)
+    (place / "optimizer.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="resume_from_checkpoint=checkpoint-1"):
+        checkpoints.load(2)
+
+
+@pytest.mark.parametrize(("main", "other"), [("raw", "ema"), ("ema", "raw")])
+def test_the_result_holds_the_weights_that_were_looked_at(tmp_path, main: str, other: str) -> None:
+    from safetensors.torch import load_file
+
+    from reeltune.tensor_files import save_tensors
+
+    results = Results(run_name="my run", main=main, save_diffusers=save_tensors, save_comfyui=save_tensors)  # pyright: ignore[reportArgumentType]
+    weights = {"raw": {"w": torch.zeros(1)}, "ema": {"w": torch.ones(1)}}
+    checkpoint, run = tmp_path / "checkpoint-1", tmp_path / "run"
+    results.write(checkpoint, weights)  # pyright: ignore[reportArgumentType]
+    assert results.publish(checkpoint, run) == run / "pytorch_lora_weights.safetensors"
+    for folder in (checkpoint, run):
+        for kind, place in ((main, folder), (other, folder / other)):
+            for name in ("pytorch_lora_weights.safetensors", "comfyui/my run.safetensors"):
+                assert torch.equal(load_file(place / name)["w"], weights[kind]["w"])
