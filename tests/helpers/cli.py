@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+
+from reeltune.cli.main import main
 
 
 def reeltune(
@@ -21,6 +26,22 @@ def reeltune(
         timeout=timeout_s,
         check=False,
     )
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a command in this process ended."""
+
+    returncode: int
+    stderr: str
+
+
+def reeltune_here(*words: str, cwd: Path) -> Ending:
+    """Run `reeltune` in this process, where its libraries are loaded already: for commands that end early."""
+    errors = io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+        status = main(words)
+    return Ending(status, errors.getvalue())
 
 
 def start_reeltune(*words: str, cwd: Path, log: Path) -> subprocess.Popen[bytes]:

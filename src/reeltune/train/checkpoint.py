@@ -27,7 +27,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from reeltune.errors import CheckpointError
+from reeltune.errors import CheckpointError, ConfigError
 from reeltune.tensor_files import save_tensors
 from reeltune.train.state import Snapshot
 
@@ -56,7 +56,7 @@ class Checkpoints:
     def choose(self, wanted: str) -> int | None:
         """Return the step to continue from: `latest` (None when there is none), or a checkpoint's name or path.
 
-        Raises CheckpointError, listing those that exist, for a name that is not here.
+        Raises ConfigError, listing those that exist, for a name that is not here.
         """
         steps = self.steps()
         if wanted == "latest":
@@ -64,7 +64,9 @@ class Checkpoints:
         match = _NAME.fullmatch(Path(wanted).name)
         if match is None or int(match[1]) not in steps:
             known = ", ".join(f"checkpoint-{step}" for step in steps) or "none"
-            raise CheckpointError(f"{wanted} is not a checkpoint of {self.folder}; there: {known}. Or say latest.")
+            raise ConfigError(
+                f"resume_from_checkpoint: {wanted} is not a checkpoint of {self.folder}; there: {known}. Or say latest."
+            )
         return int(match[1])
 
     def save(self, snapshot: Snapshot, config: dict[str, Any], write_results: Callable[[Path], None]) -> Path:

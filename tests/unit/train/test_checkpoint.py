@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from reeltune.errors import CheckpointError
+from reeltune.errors import CheckpointError, ConfigError
 from reeltune.train.checkpoint import Checkpoints
 from reeltune.train.ema import Ema
 from reeltune.train.optimizers import build_optimizer
@@ -126,7 +126,7 @@ def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(tmp_path
     checkpoints.save(state_after(3).snapshot(), {}, nothing_more)
     assert checkpoints.choose("checkpoint-3") == 3
     assert checkpoints.choose(str(tmp_path / "checkpoint-3")) == 3
-    with pytest.raises(CheckpointError, match="there: checkpoint-3"):
+    with pytest.raises(ConfigError, match="there: checkpoint-3"):
         checkpoints.choose("checkpoint-9")
 
 

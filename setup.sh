@@ -1,0 +1,53 @@
+# Sourced by train.sh and test.sh: makes .venv beside this file and installs reeltune into it, once.
+#
+#   set_up EXTRAS    EXTRAS: what is installed beside the core, such as dev; empty for none.
+#
+# A second call with nothing changed costs a file comparison.
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+VENV="$ROOT/.venv"
+
+say() { printf '%s\n' "$*" >&2; }
+
+find_python() {
+    local candidate
+    for candidate in "${PYTHON:-python3}" python3 python3.13 python3.12 python3.11; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    say "reeltune needs Python 3.11, 3.12 or 3.13 (3.10 is past its end of life); found: $(python3 --version 2>&1)."
+    say "Install one, such as: sudo apt install python3.12 python3.12-venv. Or name one: PYTHON=/path/to/python3.12"
+    return 2
+}
+
+make_venv() {
+    [ -x "$VENV/bin/python" ] && "$VENV/bin/python" -m pip --version >/dev/null 2>&1 && return
+    local python output
+    python="$(find_python)" || return 2
+    say "making $VENV with $("$python" --version)"
+    rm -rf "$VENV"
+    if ! output="$("$python" -m venv "$VENV" 2>&1)"; then
+        rm -rf "$VENV"
+        say "$output"
+        say "$VENV could not be made. If Python's venv module is missing: sudo apt install python3-venv"
+        say "(for a Python of another version, such as 3.12: sudo apt install python3.12-venv)"
+        return 2
+    fi
+}
+
+wanted_state() { printf '%s\n' "extras: $1" "root: $ROOT"; cat "$ROOT/pyproject.toml" "$ROOT/constraints.txt" "$ROOT/setup.sh"; }
+
+set_up() {
+    local extras="$1" stamp
+    make_venv || return
+    # The test set-up holds all that the plain one does.
+    for stamp in "$VENV/installed-$extras" "$VENV/installed-dev"; do
+        wanted_state "$(basename "$stamp" | sed s/installed-//)" | cmp -s - "$stamp" && return
+    done
+    say "installing reeltune and what it needs (once; several minutes where torch has to be fetched)"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$ROOT/constraints.txt" \
+        --editable "$ROOT${extras:+[$extras]}" || { say "the installation failed; mend what pip says above, then run this again"; return 1; }
+    wanted_state "$extras" >"$VENV/installed-$extras"
+}
