@@ -14,7 +14,12 @@ class Section(BaseModel):
     """A frozen group of options. Unknown names are an error, never ignored."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=(), coerce_numbers_to_str=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        coerce_numbers_to_str=True,
+        validate_default=True,
     )
 
 
