@@ -138,7 +138,8 @@ def reeltune_loop(model: Path, device: torch.device) -> Step:
 
 def bare_loop(model: Path, device: torch.device) -> Step:
     """Return a step as one would write it by hand: nothing but what training needs."""
-    transformer = WanTransformer3DModel.from_pretrained(model / "transformer").requires_grad_(False).to(device)
+    transformer = WanTransformer3DModel.from_pretrained(model / "transformer").requires_grad_(False)
+    torch.nn.Module.to(transformer, device)
     transformer.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=list(FACTS.adapter_targets)))
     transformer.train()
     parameters = [parameter for parameter in transformer.parameters() if parameter.requires_grad]
