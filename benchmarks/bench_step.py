@@ -36,9 +36,10 @@ from reeltune.demo.model import make_model
 from reeltune.families.wan.family import FACTS, open_model
 from reeltune.objective.flow import FlowMatching
 from reeltune.randomness import Draws
+from reeltune.train.audience import Audience
 from reeltune.train.checkpoint import Checkpoints
 from reeltune.train.clipping import clipping
-from reeltune.train.loop import Loop, Pace
+from reeltune.train.loop import Keeping, Loop, Pace
 from reeltune.train.optimizers import build_optimizer
 from reeltune.train.results import Results
 from reeltune.train.schedule import Every, Schedule
@@ -107,7 +108,7 @@ def report(arguments: argparse.Namespace, times: dict[str, list[float]]) -> None
 def reeltune_loop(model: Path, device: torch.device) -> Step:
     """Return a step of the real loop."""
     family = open_model(ModelOptions(pretrained_model_name_or_path=str(model)), torch.float32)
-    transformer = family.load_transformer(device, torch.float32)
+    transformer = family.load_transformer(device)
     lora = attach_lora(transformer.train(), AdapterOptions(lora_rank=RANK), FACTS.adapter_targets, seed=0)
     optimizer = build_optimizer("torch-adamw", list(lora.trainable().values()), learning_rate=RATE)
     draws = Draws(0)
@@ -121,11 +122,14 @@ def reeltune_loop(model: Path, device: torch.device) -> Step:
         schedule=Schedule("constant", peak=RATE, end=0.0, warmup=0, total=10**6),
         clip=clipping("value", LIMIT),
         draws=draws,
-        checkpoints=Checkpoints(Path("nowhere"), 1),
-        results=Results("bench", "raw", lambda path, tensors: None, lambda path, tensors: None),
+        keeping=Keeping(
+            Checkpoints(Path("nowhere"), 1),
+            Results("bench", "raw", lambda path, tensors: None, lambda path, tensors: None),
+            {},
+        ),
         renders=None,
-        config={},
         device=device,
+        audience=Audience([]),
     )
     batch = example_batch()
 
@@ -173,7 +177,6 @@ def example_batch() -> Batch:
     return Batch(
         latents=torch.randn(2, 16, 5, 12, 16, generator=generator),
         text=torch.randn(2, 20, 32, generator=generator),
-        text_lengths=torch.tensor([20, 20]),
         ids=("a", "b"),
         bucket=Bucket(128, 96, 17),
     )

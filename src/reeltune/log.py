@@ -1,9 +1,13 @@
-"""One logger for the package: rich on a terminal, plain lines elsewhere. Set up once, by `cli`."""
+"""One logger for the package, and one console: rich on a terminal, plain lines elsewhere. Set up once, by `cli`."""
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
+
+from rich.console import Console
+from rich.text import Text
 
 
 def set_up_logging(*, verbose: bool = False) -> None:
@@ -14,12 +18,35 @@ def set_up_logging(*, verbose: bool = False) -> None:
     package.propagate = False
 
 
-def _handler() -> logging.Handler:
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.logging import RichHandler
+@functools.cache
+def terminal() -> Console:
+    """Return the one console on stderr. Lines and bars must share it, or lines end up glued to the bar."""
+    return Console(stderr=True)
 
-        return RichHandler(console=Console(stderr=True), show_path=False, show_level=True, log_time_format="%H:%M:%S")
+
+def on_terminal() -> bool:
+    """Tell whether stderr is a terminal that can redraw a line. One with TERM=dumb cannot."""
+    return sys.stderr.isatty() and terminal().is_interactive
+
+
+class TerminalHandler(logging.Handler):
+    """A line of time, level and message. The terminal wraps it, so that a long path can be copied whole."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            level = (record.levelname, f"logging.level.{record.levelname.lower()}")
+            line = Text.assemble((_TIMES.formatTime(record, _TIMES.datefmt), "log.time"), " ", level, " ")
+            terminal().print(line.append_text(terminal().highlighter(self.format(record))), soft_wrap=True)
+        except Exception:  # logging's own rule: a line that cannot be shown is reported, never raised
+            self.handleError(record)
+
+
+_TIMES = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+
+
+def _handler() -> logging.Handler:
+    if on_terminal():
+        return TerminalHandler()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(_TIMES)
     return handler

@@ -57,7 +57,6 @@ def random_batch(*, size: int = 2, text_length: int = 9, text_width: int = 32, s
     return Batch(
         latents=torch.randn(size, 16, 5, 8, 12, generator=generator),
         text=torch.randn(size, text_length, text_width, generator=generator),
-        text_lengths=torch.full((size,), text_length),
         ids=tuple(f"clip-{index}" for index in range(size)),
         bucket=Bucket(width=96, height=64, frames=17),
     )

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic.fields import FieldInfo
 
-from reeltune.config.datasets import TextEmbeds, VideoDataset, VideoOptions
-from reeltune.config.load import load_config, load_datasets
+from reeltune.config.dataset_file import load_datasets
+from reeltune.config.datasets import WITHOUT_EFFECT, TextEmbeds, VideoDataset, VideoOptions
+from reeltune.config.load import load_config
 from reeltune.config.root import all_options, other_names
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -43,6 +44,12 @@ def test_steps_frames_and_pixels_have_a_unit(section: str, name: str, field: Fie
 def test_no_name_means_two_options() -> None:
     names = [known for _, name, field in all_options() for known in [name, *other_names(field)]]
     assert len(names) == len(set(names))
+
+
+def test_the_keys_without_effect_are_keys_and_say_so() -> None:
+    described = {name: field.description or "" for _, name, field in DATASET_KEYS}
+    for name in WITHOUT_EFFECT:
+        assert "no effect" in described[name] or "Accepted for old files" in described[name], name
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/config.json")), ids=lambda path: path.parent.name)

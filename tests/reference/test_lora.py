@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 def adapted(tiny_model: Path, dtype: torch.dtype, *, alpha: float | None = None) -> tuple[Lora, torch.Tensor]:
     """Return an adapter with random B as well, and its output on a fixed batch."""
     wan = open_tiny(tiny_model, dtype)
-    transformer = wan.load_transformer(CPU, dtype)
+    transformer = wan.load_transformer(CPU)
     lora = attach_lora(transformer, AdapterOptions(lora_rank=4, lora_alpha=alpha), FACTS.adapter_targets, seed=3)
     generator = torch.Generator().manual_seed(7)
     lora.load({name: 0.3 * torch.randn(p.shape, generator=generator) for name, p in lora.trainable().items()})
@@ -55,7 +55,7 @@ def stock_with_file(tiny_model: Path, path: Path, dtype: torch.dtype) -> torch.T
 
 def test_the_adapter_at_its_start_changes_nothing(tiny_model) -> None:
     wan = open_tiny(tiny_model, torch.float32)
-    transformer = wan.load_transformer(CPU, torch.float32)
+    transformer = wan.load_transformer(CPU)
     before = forward(wan, transformer)
     attach_lora(transformer, AdapterOptions(lora_rank=4), FACTS.adapter_targets, seed=3)
     assert torch.equal(forward(wan, transformer), before)
@@ -67,7 +67,7 @@ def test_the_start_is_a_function_of_the_seed_alone(tiny_model) -> None:
     for disturbance in (1, 2):
         torch.manual_seed(disturbance)
         lora = attach_lora(
-            wan.load_transformer(CPU, torch.float32), AdapterOptions(lora_rank=4), FACTS.adapter_targets, seed=3
+            wan.load_transformer(CPU), AdapterOptions(lora_rank=4), FACTS.adapter_targets, seed=3
         )
         starts.append(lora.trainable())
     assert all(torch.equal(starts[0][name], starts[1][name]) for name in starts[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -32,7 +34,7 @@ def test_the_path_and_the_loss_are_the_formula_in_float64() -> None:
 
 def test_everything_is_float32_for_a_bfloat16_latent() -> None:
     batch = random_batch()
-    half = type(batch)(batch.latents.bfloat16(), batch.text, batch.text_lengths, batch.ids, batch.bucket)
+    half = replace(batch, latents=batch.latents.bfloat16())
     objective = FlowMatching(Draws(0))
     noised = objective.noise(half, step=0, first_index=0)
     assert {noised.x_t.dtype, noised.target.dtype, noised.sigma.dtype} == {torch.float32}

@@ -38,13 +38,13 @@ def test_predict_equals_the_stock_forward_bit_for_bit(tiny_model, dtype: torch.d
     padded[:, :9] = batch.text
     with torch.no_grad():
         expected = stock(noised.x_t.to(dtype), torch.tensor([250.0, 937.1]), padded.to(dtype)).sample
-        velocity = wan.predict(wan.load_transformer(CPU, dtype), noised, batch)
+        velocity = wan.predict(wan.load_transformer(CPU), noised, batch)
     assert velocity.dtype == torch.float32
     assert torch.equal(velocity, expected.float())
 
 
 def test_parts_that_wan_keeps_in_float32_stay_so_on_a_bfloat16_base(tiny_model) -> None:
-    transformer = open_tiny(tiny_model, torch.bfloat16).load_transformer(CPU, torch.bfloat16)
+    transformer = open_tiny(tiny_model, torch.bfloat16).load_transformer(CPU)
     types = {name: parameter.dtype for name, parameter in transformer.named_parameters()}
     assert types["blocks.0.scale_shift_table"] == torch.float32
     assert types["condition_embedder.time_embedder.linear_1.weight"] == torch.float32

@@ -8,6 +8,7 @@ Source: Hu et al. 2021, arXiv:2106.09685.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ class Lora:
 def attach_lora(transformer: nn.Module, options: AdapterOptions, targets: tuple[str, ...], *, seed: int) -> Lora:
     """Add a LoRA to the layers whose names end in `targets`. At first it changes nothing: B is zero.
 
-    seed: of the random half A; the caller's random state is left as it was.
+    seed: of the random half A, drawn on the host in float32, so that it is the same on every device and base.
     """
     alpha = options.lora_rank if options.lora_alpha is None else options.lora_alpha
     config = LoraConfig(
@@ -65,14 +66,13 @@ def attach_lora(transformer: nn.Module, options: AdapterOptions, targets: tuple[
         lora_alpha=alpha,  # pyright: ignore[reportArgumentType]  # PEFT divides, whole or not
         lora_dropout=options.lora_dropout,
         target_modules=list(targets),
-        init_lora_weights=True,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        _attach(transformer, config)
+    _attach(transformer, config)
+    generator = torch.Generator().manual_seed(seed)
     for layer in transformer.modules():
         if isinstance(layer, LoraLayer):
             _compute_in_input_type(layer)
+            _draw_start(layer, generator)
     return Lora(transformer, rank=options.lora_rank, alpha=float(alpha), targets=targets)
 
 
@@ -93,3 +93,12 @@ def _compute_in_input_type(layer: LoraLayer) -> None:
         casting = CastingLinear(linear.in_features, linear.out_features, bias=False, device="meta")
         casting.weight = nn.Parameter(linear.weight.detach().float())
         half[ADAPTER] = casting
+
+
+@torch.no_grad()
+def _draw_start(layer: LoraLayer, generator: torch.Generator) -> None:
+    """Set A as PEFT does by default, uniform as in `nn.Linear`, and leave B at zero."""
+    weight = layer.lora_A[ADAPTER].weight
+    assert isinstance(weight, nn.Parameter)
+    start = nn.init.kaiming_uniform_(torch.empty(weight.shape), a=math.sqrt(5), generator=generator)
+    weight.copy_(start)

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from reeltune.errors import CacheError
+from reeltune.errors import CacheError, ShortageError
 
 _TENSOR = "tensor"
 
@@ -47,14 +47,21 @@ class TensorStore:
         return tensor
 
     def write(self, key: str, tensor: Tensor) -> None:
-        """Add an entry; a process that dies meanwhile leaves none."""
+        """Add an entry, whole or not at all. Raises ShortageError when it cannot be written."""
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         tensor = tensor.detach().cpu().contiguous()
         data = safetensors.torch.save({_TENSOR: tensor}, metadata={"checksum": _checksum(tensor)})
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_bytes(data)
-        draft.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(data)
+            draft.replace(path)
+        except OSError as error:
+            raise ShortageError(
+                f"{path} cannot be written: {error.strerror}. Make room or give permission; what is encoded is kept."
+            ) from error
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def _checksum(tensor: Tensor) -> str:

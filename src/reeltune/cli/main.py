@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from reeltune import __version__
+from reeltune.cli.machine import explain
 from reeltune.errors import ReeltuneError
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ COMMANDS = {
     "train": ("reeltune.cli.train", "train an adapter: clips in, LoRA out"),
 }
 """Each command's module, with `add_arguments(parser)` and `run(arguments, words) -> status`, and its line of help."""
+
+VERBOSE = "say more, for finding faults"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -40,8 +43,18 @@ def main(words: Sequence[str] | None = None) -> int:
         print("reeltune: stopped at once; the last whole checkpoint is kept", file=sys.stderr)
         return 1
     except Exception as error:
+        return _ended_by(error)
+
+
+def _ended_by(error: Exception) -> int:
+    """Say what ended a command that no room had words for, and return the exit status."""
+    message = explain(error)
+    if message is None:
         log.error("an error in reeltune itself, please report it", exc_info=error)
         return 1
+    print(f"reeltune: {message}", file=sys.stderr)
+    log.debug("where it came from", exc_info=error)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,9 +62,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="reeltune", description="Fine-tune Wan 2.1 text-to-video models.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"reeltune {__version__}")
-    parser.add_argument("--verbose", action="store_true", help="say more, for finding faults")
+    parser.add_argument("--verbose", action="store_true", help=VERBOSE)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, (module, line) in COMMANDS.items():
         command = commands.add_parser(name, help=line, description=line, allow_abbrev=False)
+        # Without a default: the one of a command would undo the flag that was given before the command.
+        command.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help=VERBOSE)
         importlib.import_module(module).add_arguments(command)
     return parser

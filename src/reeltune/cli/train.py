@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reeltune.cli.examples import examples_folder, find_example, make_example
+from reeltune.cli.machine import before_training
 from reeltune.errors import ConfigError
 
+if TYPE_CHECKING:
+    from reeltune.config.datasets import Datasets
+    from reeltune.config.root import Config
+
+log = logging.getLogger(__name__)
+
 DEFAULT_CONFIG = Path("config/config.json")
+
+SOURCES = ("config", "env", "example")
+"""What names the configuration: `--config FILE` or `config=FILE`, and so on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,16 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     """Train as the arguments say; `words` are options that win over the file."""
     quiet_threads()
-    from reeltune.config.load import load_config, load_datasets, parse_overrides
-
-    overrides = parse_overrides(words)
-    example = arguments.example or overrides.pop("example", None)
-    path = _config_path(arguments, overrides, example)
-    config = load_config(path, overrides)
-    datasets = load_datasets(_datasets_path(config.data.data_backend_config))
-    _announce(path, example)
-    if example:
-        make_example(example, lambda line: print(line, flush=True))
+    with before_training():
+        config, datasets = _prepare(arguments, words)
 
     from reeltune.report.console import TrainingConsole, track
     from reeltune.report.ending import last_screen
@@ -60,13 +65,48 @@ def quiet_threads() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def _config_path(arguments: argparse.Namespace, overrides: dict[str, object], example: str | None) -> Path:
-    environment = arguments.env or overrides.pop("env", None)
-    if example:
-        return find_example(example) / "config.json"
-    if environment:
-        return Path("config") / str(environment) / "config.json"
-    path = arguments.config or DEFAULT_CONFIG
+def _prepare(arguments: argparse.Namespace, words: Sequence[str]) -> tuple[Config, Datasets]:
+    """Read what is to be trained, say so, and make the bundled example where it is asked for."""
+    from reeltune.config.datasets import settings_without_effect
+    from reeltune.config.load import load_run
+    from reeltune.config.words import parse_overrides
+
+    overrides = parse_overrides(words, also=SOURCES)
+    source = _source(arguments, overrides)
+    path = _config_path(source)
+    config, datasets = load_run(path, overrides, find_datasets=_datasets_path)
+    _announce(path, source)
+    for sentence in settings_without_effect(datasets):
+        log.warning("%s", sentence)
+    if source.kind == "example":
+        make_example(source.name, lambda line: print(line, flush=True))
+    return config, datasets
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Which of SOURCES was named, and its value."""
+
+    kind: str
+    name: str
+
+
+def _source(arguments: argparse.Namespace, overrides: dict[str, str | bool]) -> _Source:
+    """Take what names the configuration out of the arguments and the overrides. Raises ConfigError for two of them."""
+    flags = {f"--{kind} {value}": _Source(kind, str(value)) for kind in SOURCES if (value := getattr(arguments, kind))}
+    named = {kind: overrides.pop(kind) for kind in SOURCES if kind in overrides}
+    given = flags | {f"{kind}={value}": _Source(kind, str(value)) for kind, value in named.items()}
+    if len(given) > 1:
+        raise ConfigError(f"command line: {' and '.join(given)} each name a configuration; keep one of them")
+    return next(iter(given.values()), _Source("config", str(DEFAULT_CONFIG)))
+
+
+def _config_path(source: _Source) -> Path:
+    if source.kind == "example":
+        return find_example(source.name) / "config.json"
+    if source.kind == "env":
+        return Path("config") / source.name / "config.json"
+    path = Path(source.name)
     if not path.exists():
         raise ConfigError(
             f"{path} does not exist in {Path.cwd()}. Name one with --config FILE, "
@@ -75,8 +115,9 @@ def _config_path(arguments: argparse.Namespace, overrides: dict[str, object], ex
     return path
 
 
-def _announce(path: Path, example: str | None) -> None:
-    print(f"Running the bundled example '{example}': {path}" if example else f"Configuration: {path}", flush=True)
+def _announce(path: Path, source: _Source) -> None:
+    example = f"Running the bundled example '{source.name}': {path}"
+    print(example if source.kind == "example" else f"Configuration: {path}", flush=True)
 
 
 def _datasets_path(name: str) -> Path:

@@ -9,7 +9,10 @@ from reeltune.config.option import Section, option
 
 class DataOptions(Section):
     data_backend_config: str = option(
-        ..., "JSON file that lists the datasets and the text-embed store.", example="config/wan/multidatabackend.json"
+        ...,
+        "JSON file that lists the datasets and the text-embed store.",
+        min_length=1,
+        example="config/wan/multidatabackend.json",
     )
     resolution: float = option(
         1024, "Size of the training frames, read as resolution_type says, for datasets that set none.", gt=0

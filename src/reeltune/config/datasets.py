@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, Field, Tag
 
 from reeltune.config.option import Section, option
 
@@ -19,7 +20,7 @@ class VideoOptions(Section):
     max_frames: int | None = option(
         None, "Longer clips are left out; unset keeps all.", unit="frames at the training rate", ge=1
     )
-    fps: float | Literal["native", "model"] = option(
+    fps: Annotated[float, Field(gt=0)] | Literal["native", "model"] = option(
         "model",
         "Training rate: model = what the model was trained at; native = the clip's own frames one by one; or a number.",
         unit="frames per second",
@@ -87,3 +88,21 @@ class Datasets(Section):
 
     videos: tuple[VideoDataset, ...]
     text: TextEmbeds
+
+
+WITHOUT_EFFECT: Mapping[str, str] = {
+    "maximum_image_size": "it limits what crop: true crops from, and crop is false",
+    "target_downsample_size": "it prepares what crop: true crops from, and crop is false",
+    "write_batch_size": "entries are written one by one, each whole",
+}
+"""Keys that are accepted for old files and change nothing, with the reason."""
+
+
+def settings_without_effect(datasets: Datasets) -> list[str]:
+    """Return a sentence for each setting that a dataset file gives and that changes nothing."""
+    return [
+        f"{entry.id}: {name} has no effect: {reason}."
+        for entry in (*datasets.videos, datasets.text)
+        for name, reason in WITHOUT_EFFECT.items()
+        if name in entry.model_fields_set and getattr(entry, name) is not None
+    ]

@@ -6,20 +6,23 @@ carry the `--` of a command line. Unknown names are an error that names the near
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import json5
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
-from reeltune.config.datasets import DatasetEntry, Datasets, TextEmbeds, VideoDataset
-from reeltune.config.root import SECTIONS, Config, all_options, contradictions, other_names
-from reeltune.errors import ConfigError, listed
+from reeltune.config.dataset_file import load_datasets
+from reeltune.config.datasets import Datasets
+from reeltune.config.document import Document, read_document
+from reeltune.config.problems import Problems, explain, nearest
+from reeltune.config.root import SECTIONS, Config, all_options, canonical_names, contradictions
+from reeltune.config.words import read_value
+from reeltune.errors import ConfigError
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -30,179 +33,110 @@ class Given:
     where: str
 
 
-@dataclass
-class _Problems:
-    """What is wrong so far; raised together."""
+def load_run(
+    path: Path | None, overrides: Mapping[str, Any], *, find_datasets: Callable[[str], Path] = Path
+) -> tuple[Config, Datasets]:
+    """Load the configuration and the dataset file that it names.
 
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, name: str, where: str, problem: str) -> None:
-        self.lines.append(f"{name} ({where}): {problem}")
-
-    def raise_if_any(self, heading: str) -> None:
-        if self.lines:
-            raise ConfigError(listed(heading, self.lines))
+    path, overrides: as for `load_config`.
+    find_datasets: from data_backend_config to the file.
+    Raises ConfigError that lists the problems of both files.
+    """
+    given, problems = _gather(path, overrides)
+    failures: list[str] = []
+    config = _tried(lambda: _finish(given, problems), failures)
+    name = given["data_backend_config"].value if "data_backend_config" in given else None
+    # A name that is missing or no text is a problem of the configuration; there is no dataset file to look at then.
+    datasets = _tried(lambda: load_datasets(find_datasets(name)), failures) if isinstance(name, str) and name else None
+    if failures:
+        raise ConfigError("\n".join(failures))
+    assert config is not None
+    assert datasets is not None
+    return config, datasets
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
     """Merge a file with the command line's values and return the frozen configuration.
 
+    overrides: texts are read as the option's declaration says, other values stand.
     Raises ConfigError that lists every problem with its file and line.
     """
+    given, problems = _gather(path, overrides)
+    return _finish(given, problems)
+
+
+def read_options(document: Document) -> list[tuple[str, Given]]:
+    """Return the options of a configuration file in order, each with its line."""
+    if not isinstance(document.content, dict):
+        raise ConfigError(f"{document.path}: an object of options is needed: {{ ... }}")
+    return [
+        (name.removeprefix("--"), Given(value, document.where((name,)))) for name, value in document.content.items()
+    ]
+
+
+def _gather(path: Path | None, overrides: Mapping[str, Any]) -> tuple[dict[str, Given], Problems]:
+    """Return what was given, by the options' own names, and what was wrong with the names."""
+    problems = Problems(str(path) if path is not None else "configuration")
     given: dict[str, Given] = {}
-    problems = _Problems()
     if path is not None:
-        _take(given, read_options(path), problems)
-    _take(given, {name: Given(value, "command line") for name, value in overrides.items()}, problems)
-    config = _build(given, problems)
-    heading = str(path) if path is not None else "configuration"
-    problems.raise_if_any(heading)
-    assert config is not None
-    problems.lines.extend(contradictions(config))
-    problems.raise_if_any(heading)
-    return config
+        document = read_document(path)
+        for repeat in document.repeats:
+            name = ".".join(str(part) for part in repeat.key)
+            problems.add(name.removeprefix("--"), document.where(repeat.key), f"is also in line {repeat.earlier}; keep one")
+        given |= _by_own_name(read_options(document), problems)
+    typed = _by_own_name([(name, Given(value, "command line")) for name, value in overrides.items()], problems)
+    return given | _read_typed(typed), problems
 
 
-def load_datasets(path: Path) -> Datasets:
-    """Read the dataset file: at least one video dataset and exactly one text-embed store in use.
-
-    Raises ConfigError that lists every problem.
-    """
-    entries = _read_json(path)
-    if not isinstance(entries, list):
-        raise ConfigError(f"{path}: a list of datasets is needed: [ {{...}}, {{...}} ]")
-    problems = _Problems()
-    parsed = [_dataset(index, entry, str(path), problems) for index, entry in enumerate(entries)]
-    problems.raise_if_any(str(path))
-    used = [entry for entry in parsed if entry is not None and not entry.disabled]
-    videos = tuple(entry for entry in used if isinstance(entry, VideoDataset))
-    stores = [entry for entry in used if isinstance(entry, TextEmbeds)]
-    problems.lines.extend(_set_problems(videos, stores))
-    problems.raise_if_any(str(path))
-    return Datasets(videos=videos, text=stores[0])
+def _by_own_name(new: Iterable[tuple[str, Given]], problems: Problems) -> dict[str, Given]:
+    """Return what one source gives; of two names of one option, neither may win silently."""
+    names = canonical_names()
+    found: dict[str, tuple[str, Given]] = {}
+    for name, value in new:
+        own = names.get(name)
+        if own is None:
+            problems.add(name, value.where, f"unknown option{nearest(name, names)}")
+        elif own in found:
+            earlier, first = found[own]
+            problems.add(name, value.where, f"is the same option as {earlier} ({first.where}); keep one")
+        else:
+            found[own] = (name, value)
+    return {own: value for own, (_, value) in found.items()}
 
 
-def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
-    """Read `name=value`, `--name=value`, `--name value` and a bare `--name` (true) from the command line."""
-    values: dict[str, Any] = {}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        name, equals, text = word.removeprefix("--").partition("=")
-        if not equals and not word.startswith("--"):
-            raise ConfigError(f"command line: cannot read {word!r}; options are written name=value or --name value")
-        if not equals:
-            text = rest.pop(0) if rest and not rest[0].startswith("--") and "=" not in rest[0] else "true"
-        values[name.replace("-", "_")] = _value(text)
-    return values
-
-
-def read_options(path: Path) -> dict[str, Given]:
-    """Return the options of a configuration file, each with its line."""
-    text = _read_text(path)
-    options = _read_json(path)
-    if not isinstance(options, dict):
-        raise ConfigError(f"{path}: an object of options is needed: {{ ... }}")
+def _read_typed(given: Mapping[str, Given]) -> dict[str, Given]:
+    declared = {name: field.annotation for _, name, field in all_options()}
     return {
-        name.removeprefix("--"): Given(value, f"{path}, line {_line_of(name, text)}") for name, value in options.items()
+        name: Given(read_value(one.value, declared[name]), one.where) if isinstance(one.value, str) else one
+        for name, one in given.items()
     }
 
 
-def _take(given: dict[str, Given], new: Mapping[str, Given], problems: _Problems) -> None:
-    names = _canonical_names()
-    for name, value in new.items():
-        if name in names:
-            given[names[name]] = value
-        else:
-            problems.add(name, value.where, f"unknown option{_nearest(name, names)}")
+def _finish(given: Mapping[str, Given], problems: Problems) -> Config:
+    config = _build(given, problems)
+    problems.raise_if_any()
+    assert config is not None
+    problems.lines.extend(contradictions(config))
+    problems.raise_if_any()
+    return config
 
 
-def _canonical_names() -> dict[str, str]:
-    return {known: name for _, name, field in all_options() for known in [name, *other_names(field)]}
-
-
-def _nearest(name: str, names: Mapping[str, str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"; nearest is {close[0]}" if close else ""
-
-
-def _build(given: Mapping[str, Given], problems: _Problems) -> Config | None:
+def _build(given: Mapping[str, Given], problems: Problems) -> Config | None:
     sections = {}
     for section, kind in SECTIONS.items():
         values = {name: given[name].value for name in kind.model_fields if name in given}
         try:
             sections[section] = kind.model_validate(values)
         except ValidationError as error:
-            for detail in error.errors():
-                name = str(detail["loc"][0])
-                where = given[name].where if name in given else "not set"
-                problems.add(name, where, _explain(detail))
+            for name, details in groupby(error.errors(), key=lambda detail: str(detail["loc"][0])):
+                problems.add(name, given[name].where if name in given else "not set", explain(list(details)))
     return Config(**sections) if len(sections) == len(SECTIONS) else None
 
 
-def _explain(detail: ErrorDetails) -> str:
-    if detail["type"] == "missing":
-        return "this option is needed"
-    if detail["type"] == "extra_forbidden":
-        return "unknown key"
-    message = detail["msg"][0].lower() + detail["msg"][1:]
-    return f"is {detail['input']!r}; {message}"
-
-
-def _dataset(index: int, entry: Any, path: str, problems: _Problems) -> VideoDataset | TextEmbeds | None:
-    adapter: TypeAdapter[VideoDataset | TextEmbeds] = TypeAdapter(DatasetEntry)
-    label = entry.get("id", f"entry {index + 1}") if isinstance(entry, dict) else f"entry {index + 1}"
+def _tried(load: Callable[[], Result], failures: list[str]) -> Result | None:
+    """Return what `load` gives, or note why there is nothing."""
     try:
-        return adapter.validate_python(entry)
-    except ValidationError as error:
-        for detail in error.errors():
-            # The first element names the kind of dataset, which is not part of the file.
-            key = ".".join(str(part) for part in detail["loc"][1:]) or "dataset_type"
-            problems.add(f"{label}.{key}", path, _explain(detail))
-    return None
-
-
-def _set_problems(videos: Sequence[VideoDataset], stores: Sequence[TextEmbeds]) -> list[str]:
-    found = []
-    if not videos:
-        found.append('no video dataset is in use: add an entry with "dataset_type": "video"')
-    if len(stores) != 1:
-        found.append(f'{len(stores)} text-embed stores are in use: exactly one entry with "text_embeds" is needed')
-    for name in ("id", "cache_dir_vae"):
-        values = [getattr(video, name) for video in videos]
-        found += [f"{name} {value!r} is used twice" for value in sorted(set(values)) if values.count(value) > 1]
-    found += [
-        f"{video.id}: instance_prompt is needed with caption_strategy instanceprompt"
-        for video in videos
-        if video.caption_strategy == "instanceprompt" and not video.instance_prompt
-    ]
-    return found
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist. Name the right file, or write it first.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json5.loads(_read_text(path))
-    except ValueError as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from error
-
-
-def _line_of(name: str, text: str) -> int:
-    match = re.search(rf"""["']?{re.escape(name)}["']?\s*:""", text)
-    return text.count("\n", 0, match.start()) + 1 if match else 1
-
-
-def _value(text: str) -> Any:
-    """Read a command line value: JSON where it is JSON, words otherwise."""
-    try:
-        return json5.loads(text)
-    except ValueError:
-        return text
+        return load()
+    except ConfigError as error:
+        failures.append(str(error))
+        return None

@@ -18,7 +18,6 @@ class Section(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         protected_namespaces=(),
-        coerce_numbers_to_str=True,
         validate_default=True,
     )
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from reeltune.config.option import Section, option
 
 
+def check_folder(text: str) -> str:
+    """Return the path of a run's folder as it is. Raises ValueError when its last part is no name."""
+    if Path(text).name.strip() in ("", ".."):
+        raise ValueError('its last part names the adapter file, so a folder is needed, such as "output/my-lora"')
+    return text
+
+
 class ReportingOptions(Section):
-    output_dir: str = option(
-        ..., "Folder of this run: adapter, checkpoints, videos, log.", example="output/wan-character"
+    output_dir: Annotated[str, AfterValidator(check_folder)] = option(
+        ..., "Folder of this run: adapter, checkpoints, videos, log; its last part names the adapter file.", example="output/wan-character"
     )
     resume_from_checkpoint: str | Literal[False] | None = option(
         "latest",

@@ -53,22 +53,20 @@ def other_names(field: FieldInfo) -> list[str]:
     return list(extra.get("also", [])) if isinstance(extra, dict) else []  # pyright: ignore[reportArgumentType]
 
 
+def canonical_names() -> dict[str, str]:
+    """Return every name that an option is known by, with the option's own name."""
+    return {known: name for _, name, field in all_options() for known in [name, *other_names(field)]}
+
+
 def contradictions(config: Config) -> list[str]:
     """Return what is wrong between options that are each right by themselves."""
-    checks = (_has_an_end, _resolution_has_two_sides, _average_is_updated)
+    checks = (_has_an_end, _average_is_updated)
     return [problem for check in checks for problem in check(config)]
 
 
 def _has_an_end(config: Config) -> Iterator[str]:
     if not config.training.max_train_steps and not config.training.num_train_epochs:
         yield "max_train_steps and num_train_epochs are both 0: set one of them, such as max_train_steps=2000"
-
-
-def _resolution_has_two_sides(config: Config) -> Iterator[str]:
-    text = config.rendering.validation_resolution
-    sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.strip().isdigit() for side in sides):
-        yield f'validation_resolution is "{text}"; width x height is needed, such as "832x480"'
 
 
 def _average_is_updated(config: Config) -> Iterator[str]:

@@ -6,10 +6,10 @@ Shapes: B samples, C latent channels, T h w latent frames and sides, L text toke
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from reeltune.contracts.clip import Bucket
@@ -20,28 +20,29 @@ class Batch:
     """Samples of one bucket, as the transformer will see them.
 
     latents: in the transformer's normalised space.
-    text: embeddings, zero beyond each sample's `text_lengths`; L is the longest of the batch.
+    text: embeddings, zero beyond each sample's own length; L is the longest of the batch.
     ids: names for messages, in the order of the batch.
     """
 
     latents: Float[Tensor, "B C T h w"]
     text: Float[Tensor, "B L D"]
-    text_lengths: Int[Tensor, " B"]
     ids: tuple[str, ...]
     bucket: Bucket
+
+    def pinned(self) -> Batch:
+        """Return the same batch in page-locked host memory. Needs CUDA."""
+        return replace(self, latents=self.latents.pin_memory(), text=self.text.pin_memory())
 
     @property
     def size(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device) -> Batch:
-        """Return the same batch with its tensors on `device`."""
-        return Batch(
+        """Return the same batch on `device`; from pinned memory the copy runs beside the host."""
+        return replace(
+            self,
             latents=self.latents.to(device, non_blocking=True),
             text=self.text.to(device, non_blocking=True),
-            text_lengths=self.text_lengths.to(device, non_blocking=True),
-            ids=self.ids,
-            bucket=self.bucket,
         )
 
 
@@ -62,7 +63,7 @@ class StepResult:
     """What one optimizer step measured.
 
     loss: mean over the samples. grad_norm: before clipping, over all trained tensors. tokens: video tokens that went
-    through the transformer, all samples together.
+    through the transformer, all samples together. sigmas: noise levels, read back only when something is not finite.
     """
 
     loss: float
@@ -70,6 +71,7 @@ class StepResult:
     learning_rate: float
     ids: tuple[str, ...]
     tokens: int
+    sigmas: tuple[float, ...] = ()
 
     @property
     def finite(self) -> bool:

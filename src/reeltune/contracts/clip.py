@@ -85,8 +85,8 @@ class Sample:
 
     @property
     def id(self) -> str:
-        """Name for logs and messages: dataset and file."""
-        return f"{self.dataset_id}/{self.file.path.name}"
+        """Name for logs and messages: what a person would open."""
+        return str(self.file.path)
 
 
 @dataclass(frozen=True)

@@ -38,12 +38,17 @@ class StepDone:
 
 @dataclass(frozen=True)
 class StepSkipped:
-    """A step whose loss or gradient was not finite: the weights stayed as they were. ids: its samples."""
+    """A step whose loss or gradient was not finite: the weights stayed as they were.
+
+    ids, sigmas: its samples and their noise levels. seed: of the run; with the step it gives the same noise again.
+    """
 
     step: int
     loss: float
     grad_norm: float
     ids: tuple[str, ...]
+    sigmas: tuple[float, ...]
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -85,3 +90,7 @@ Event = RunStarted | StepDone | StepSkipped | CheckpointSaved | SampleRendered |
 @runtime_checkable
 class EventSink(Protocol):
     def receive(self, event: Event) -> None: ...
+
+    def close(self) -> None:
+        """Let go of terminals and files; called once, however the run ends."""
+        ...

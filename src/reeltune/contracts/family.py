@@ -95,8 +95,8 @@ class Family(Protocol):
 
     def video_encoder(self, device: torch.device) -> AbstractContextManager[EncodeVideo]: ...
 
-    def load_transformer(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
-        """Return the frozen transformer in `dtype`, its float32 parts kept, read straight to the device."""
+    def load_transformer(self, device: torch.device) -> nn.Module:
+        """Return the frozen transformer, read straight to the device. The number type is the family's own."""
         ...
 
     def predict(self, transformer: nn.Module, noised: Noised, batch: Batch) -> Float[Tensor, "B C T h w"]:

@@ -8,13 +8,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Outcome:
-    """folder: of the run. result: the adapter file. nothing_to_do: all steps had been done before."""
+    """folder: of the run. result: the adapter file. nothing_to_do: all steps had been done before.
+
+    length_option, length: the option that decided how long the run is, and its value.
+    """
 
     folder: Path
     result: Path
     step: int
     total_steps: int
     nothing_to_do: bool = False
+    length_option: str = "max_train_steps"
+    length: int = 0
 
     @property
     def stopped(self) -> bool:

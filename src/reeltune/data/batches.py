@@ -52,7 +52,10 @@ class Captions:
 
 @dataclass(frozen=True)
 class BatchSource:
-    """All micro-batches of a run by position. accumulation: micro-batches that make up one step."""
+    """All micro-batches of a run by position.
+
+    accumulation: micro-batches that make up one step. pin: put batches into page-locked memory, for a GPU.
+    """
 
     items: Sequence[Item]
     captions: Captions
@@ -60,6 +63,7 @@ class BatchSource:
     draws: Draws
     batch_size: int
     accumulation: int
+    pin: bool = False
 
     def batch(self, position: int) -> Batch:
         """Return micro-batch number `position` of the run."""
@@ -67,13 +71,13 @@ class BatchSource:
         items = [self.items[index] for index in self.order.micro_batch(position)]
         places = range(micro_batch * self.batch_size, micro_batch * self.batch_size + len(items))
         text = [self._text(item, step=step, index=place) for item, place in zip(items, places, strict=True)]
-        return Batch(
+        batch = Batch(
             latents=torch.stack([item.latents.read(item.latent_key) for item in items]),
             text=pad_sequence(text, batch_first=True),
-            text_lengths=torch.tensor([len(embedding) for embedding in text]),
             ids=tuple(item.id for item in items),
             bucket=items[0].bucket,
         )
+        return batch.pinned() if self.pin else batch
 
     def read_from(self, position: int, *, end: int) -> Generator[Batch, None, None]:
         """Yield the micro-batches from `position` up to `end`, reading ahead in the background."""

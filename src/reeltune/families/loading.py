@@ -1,7 +1,4 @@
-"""From a hub repository or a folder to the files of one component, and a name for their content.
-
-The hub's own environment variables are respected: HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE, HF_TOKEN.
-"""
+"""From a hub repository or a folder to the files of one component, a name for their content, and into memory."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import gc
 import hashlib
 import json
 import logging
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +15,11 @@ from typing import Any, TypeVar
 import diffusers
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import nn
 
 from reeltune.errors import ModelError
+from reeltune.families.hub import fetch
 
 log = logging.getLogger(__name__)
 
@@ -39,25 +37,13 @@ def component_folder(source: str, component: str, *, files: str = "*") -> Path:
     """
     root = Path(source).expanduser()
     if not root.is_dir():
-        root = _fetch(source, [f"{component}/{files}", "model_index.json"])
+        root = fetch(source, [f"{component}/{files}", "model_index.json"])
     folder = root / component
     if not folder.is_dir():
         raise ModelError(
             f"{root} has no folder '{component}'. A model in the diffusers layout is needed, "
             "such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers (with -Diffusers at the end)."
         )
-    return folder
-
-
-def weights_folder(source: str, component: str) -> Path:
-    """Return the folder of a component after making sure that it holds weights. Raises ModelError."""
-    folder = component_folder(source, component)
-    weights = list(folder.glob("*.safetensors"))
-    if not weights:
-        raise ModelError(f"{folder} holds no *.safetensors weights. Download the model again: hf download {source}")
-    empty = [file.name for file in weights if file.stat().st_size == 0]
-    if empty:
-        raise ModelError(f"{folder}: {', '.join(empty)} is empty; a download broke off. Again: hf download {source}")
     return folder
 
 
@@ -88,13 +74,19 @@ def fingerprint(folder: Path) -> str:
 
 @contextmanager
 def reported_loading(name: str, folder: Path) -> Iterator[None]:
-    """Say what is being loaded, how large its files are and how long it took; the libraries' own bars stay out."""
+    """Say what is being loaded, how large its files are and how long it took; the libraries' own bars stay out.
+
+    Raises ModelError, with the folder's name, for what the libraries raise about files that they cannot take.
+    """
     size = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
     started = time.monotonic()
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     log.info("loading the %s (%s)", name, f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB")
-    yield
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(f"{folder} cannot be loaded as the {name}: {error}") from error
     log.debug("loaded the %s in %.1f s", name, time.monotonic() - started)
 
 
@@ -110,35 +102,3 @@ def release_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-def _fetch(source: str, files: list[str]) -> Path:
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
-
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        raise ModelError(f"{source} is neither a folder nor a hub repository of the form owner/name.")
-    try:
-        return Path(snapshot_download(source, allow_patterns=files))
-    except GatedRepoError as error:
-        raise ModelError(f"{source} needs permission: ask for it on its page, then run: hf auth login") from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise ModelError(
-            f"{source} is not on the hub ({constants.ENDPOINT}), or needs a login (hf auth login), "
-            "and no folder of that name is here. Check pretrained_model_name_or_path."
-        ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise ModelError(
-            f"{source} is no folder here, and the hub ({constants.ENDPOINT}) did not give it: {_first_line(error)} "
-            f"Check the connection, HF_HUB_OFFLINE and HF_ENDPOINT, or fetch it elsewhere: hf download {source}"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

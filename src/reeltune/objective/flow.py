@@ -37,7 +37,7 @@ class FlowMatching:
         noise = torch.stack([self.draws.noise(shape, step=step, index=place) for place in places])
         sigma = torch.tensor([self.sigma(step=step, index=place) for place in places])
         device = batch.latents.device
-        return mix(batch.latents.float(), noise.to(device, non_blocking=True), sigma.to(device, non_blocking=True))
+        return mix(batch.latents.float(), noise.to(device), sigma.to(device))
 
     def loss(self, velocity: Float[Tensor, "B C T h w"], noised: Noised) -> Float[Tensor, " B"]:
         """Return each sample's loss, float32."""

@@ -2,37 +2,74 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.filesize import decimal
+
 from reeltune.contracts.outcome import Outcome
 
 
 def last_screen(outcome: Outcome) -> str:
-    """Return what a person should know when the command ends."""
-    folder = outcome.folder
-    videos = sorted((folder / "validation").glob("*.mp4"), key=lambda path: path.stat().st_mtime)
-    places = {
-        "adapter for diffusers": outcome.result,
-        "adapter for ComfyUI": next(iter(sorted((folder / "comfyui").glob("*.safetensors"))), None),
-        "newest video": videos[-1] if videos else None,
-        "checkpoints": folder / "checkpoint-*",
-        "what was trained, file by file": folder / "manifest.jsonl",
-        "losses and events": folder / "events.jsonl",
-    }
-    lines = [f"  {name + ':':<32}{place}" for name, place in places.items() if place is not None]
-    return "\n".join(["", _ending(outcome), *lines, "", _next_step(outcome)])
+    """Return what a person should know when the command ends; only what is there is named."""
+    places = _lines(_places(outcome.folder, outcome.result))
+    return "\n".join(["", _ending(outcome), *places, "", "Next:", *_lines(_next_steps(outcome))])
+
+
+def _lines(named: Iterator[tuple[str, str]]) -> list[str]:
+    return [f"  {name + ':':<24}{text}" for name, text in named]
 
 
 def _ending(outcome: Outcome) -> str:
+    steps = f"{outcome.total_steps} step{'s' * (outcome.total_steps != 1)}"
     if outcome.nothing_to_do:
-        return f"Nothing to do: all {outcome.total_steps} steps are done."
+        return f"Nothing to do: the run of {steps} was finished before."
     if outcome.stopped:
         return f"Stopped on request after step {outcome.step} of {outcome.total_steps}; everything is saved."
-    return f"Finished: {outcome.total_steps} steps."
+    return f"Finished: {steps}."
 
 
-def _next_step(outcome: Outcome) -> str:
+def _places(folder: Path, result: Path) -> Iterator[tuple[str, str]]:
+    if result.exists():
+        yield "adapter for diffusers", _with_size(result)
+    if comfyui := _newest(folder / "comfyui", "*.safetensors"):
+        yield "adapter for ComfyUI", _with_size(comfyui)
+    if video := _newest(folder / "validation", "*.mp4"):
+        yield "newest video", str(video)
+    if checkpoints := _checkpoints(folder):
+        older = len(checkpoints) - 1
+        yield "newest checkpoint", f"{checkpoints[-1]}" + f" ({older} older)" * (older > 0)
+    for name, file in (("each clip, used or not", "manifest.jsonl"), ("losses and events", "events.jsonl")):
+        if (folder / file).exists():
+            yield name, str(folder / file)
+
+
+def _next_steps(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    if _newest(outcome.folder / "validation", "*.mp4"):
+        yield "look", "watch the video"
     if outcome.stopped:
-        return "Run the same command again to go on from here."
-    return (
-        f"Next: watch the video; train on with max_train_steps={2 * outcome.total_steps}; or use the adapter:\n"
-        f'  pipeline.load_lora_weights("{outcome.folder}")'
-    )
+        yield "go on", "run the same command again"
+    else:
+        length = outcome.length or outcome.total_steps
+        yield "train on", f"run the same command with {outcome.length_option}={2 * length}"
+    if outcome.result.exists():
+        yield "use it in diffusers", f'pipeline.load_lora_weights("{outcome.result.parent.as_posix()}")'
+    if _newest(outcome.folder / "comfyui", "*.safetensors"):
+        yield "use it in ComfyUI", "copy the adapter for ComfyUI to models/loras there"
+
+
+def _with_size(path: Path) -> str:
+    return f"{path} ({decimal(path.stat().st_size)})"
+
+
+def _newest(folder: Path, pattern: str) -> Path | None:
+    """Return the file that was written last. Hidden ones are drafts: they may be cut short."""
+    paths = (path for path in folder.glob(pattern) if not path.name.startswith("."))
+    return max(paths, key=lambda path: (path.stat().st_mtime, path.name), default=None)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Return the whole checkpoints by step; hidden and superseded ones do not count."""
+    matches = [re.fullmatch(r"checkpoint-(\d+)", path.name) for path in folder.glob("checkpoint-*")]
+    return [folder / match[0] for match in sorted(filter(None, matches), key=lambda match: int(match[1]))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,24 +13,23 @@ from reeltune.adapters.export import save_comfyui, save_diffusers
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.config.datasets import Datasets
 from reeltune.config.root import Config
-from reeltune.contracts.clip import Sample
 from reeltune.contracts.events import EventSink
 from reeltune.contracts.family import Family, RenderRequest
 from reeltune.data.batches import BatchSource, Captions
 from reeltune.objective.flow import FlowMatching
 from reeltune.randomness import Draws, Purpose
-from reeltune.run.plan import Plan, make_order, make_schedule
+from reeltune.run.plan import Plan, make_order
 from reeltune.run.preflight import require_room
 from reeltune.run.prepare import FLOAT32_BYTES, Prepared
 from reeltune.train.checkpoint import Checkpoints
 from reeltune.train.clipping import clipping
 from reeltune.train.ema import Ema
-from reeltune.train.loop import Loop, Pace
+from reeltune.train.loop import Keeping, Loop, Pace
 from reeltune.train.optimizers import build_optimizer
 from reeltune.train.render import NamedRequest, Renders
-from reeltune.train.results import Results, SaveFile, Weights
-from reeltune.train.schedule import Every
-from reeltune.train.state import TrainState
+from reeltune.train.results import Results, SaveFile
+from reeltune.train.schedule import Every, schedule_of
+from reeltune.train.state import TrainState, Weights
 
 TENSORS_PER_WEIGHT = 8
 """What a checkpoint holds for each trained weight at most: itself, its average, two of the optimizer, four in files."""
@@ -39,23 +38,20 @@ TENSORS_PER_WEIGHT = 8
 def assemble(
     config: Config,
     datasets: Datasets,
-    samples: Sequence[Sample],
     *,
     plan: Plan,
     family: Family,
     prepared: Prepared,
     device: torch.device,
-    dtype: torch.dtype,
-    sinks: Sequence[EventSink],
+    audience: EventSink,
     stop_requested: Callable[[], bool],
 ) -> Loop:
     """Load the transformer, attach what is trained, and put the loop together."""
     draws = Draws(config.training.seed)
-    transformer = family.load_transformer(device, dtype)
+    transformer = family.load_transformer(device)
     lora = _adapter(config, transformer, family, draws)
-    source = _batches(config, datasets, samples, prepared, draws)
-    results = _results(config, lora, family)
-    folder = Path(config.reporting.output_dir).expanduser()
+    source = _batches(config, datasets, prepared, draws, pin=device.type == "cuda")
+    keeping = _keeping(config, lora, family, prepared)
     return Loop(
         pace=_pace(config, plan),
         family=family,
@@ -63,26 +59,31 @@ def assemble(
         state=_state(config, lora),
         objective=_objective(config, draws),
         read_batches=lambda start, end: source.read_from(start, end=end),
-        schedule=make_schedule(config, plan.total_steps),
+        schedule=schedule_of(config.training, plan.total_steps),
         clip=clipping(config.training.grad_clip_method, config.training.max_grad_norm),
         draws=draws,
-        checkpoints=Checkpoints(folder, config.reporting.checkpoints_total_limit),
-        results=results,
-        renders=_renders(config, plan, family, transformer, prepared, results.save_diffusers, device),
-        config=config.flat(),
+        keeping=keeping,
+        renders=_renders(config, plan, family, transformer, prepared, keeping.results.save_diffusers, device),
         device=device,
-        sinks=sinks,
+        audience=audience,
         stop_requested=stop_requested,
     )
+
+
+def checkpoints_of(config: Config) -> Checkpoints:
+    """Return the checkpoints of the run folder, written or yet to come."""
+    return Checkpoints(Path(config.reporting.output_dir).expanduser(), config.reporting.checkpoints_total_limit)
 
 
 def _adapter(config: Config, transformer: nn.Module, family: Family, draws: Draws) -> Lora:
     seed = int(draws.stream(Purpose.ADAPTER).integers(2**63))
     lora = attach_lora(transformer, config.adapter, family.facts.adapter_targets, seed=seed)
     weights = sum(parameter.numel() for parameter in lora.trainable().values())
-    kept = config.reporting.checkpoints_total_limit + 1
-    size = FLOAT32_BYTES * TENSORS_PER_WEIGHT * weights * kept
-    require_room(Path(config.reporting.output_dir), size, f"{kept} checkpoints")
+    checkpoints = checkpoints_of(config)
+    # One more than are kept: the oldest goes when the newest stands. Those that exist have their room.
+    to_come = max(1, checkpoints.limit + 1 - len(checkpoints.steps()))
+    size = FLOAT32_BYTES * TENSORS_PER_WEIGHT * weights * to_come
+    require_room(checkpoints.folder, size, f"{to_come} checkpoints")
     transformer.train()
     if config.training.gradient_checkpointing:
         transformer.enable_gradient_checkpointing()  # pyright: ignore[reportCallIssue]
@@ -101,16 +102,15 @@ def _objective(config: Config, draws: Draws) -> FlowMatching:
     return FlowMatching(draws, scale=config.training.flow_sigmoid_scale, shift=1.0 if shift is None else shift)
 
 
-def _batches(
-    config: Config, datasets: Datasets, samples: Sequence[Sample], prepared: Prepared, draws: Draws
-) -> BatchSource:
+def _batches(config: Config, datasets: Datasets, prepared: Prepared, draws: Draws, *, pin: bool) -> BatchSource:
     return BatchSource(
         items=prepared.items,
         captions=Captions(prepared.text, prepared.prompt_keys[""], config.data.caption_dropout_probability),
-        order=make_order(config, datasets, samples),
+        order=make_order(config, datasets, prepared.samples),
         draws=draws,
         batch_size=config.training.train_batch_size,
         accumulation=config.training.gradient_accumulation_steps,
+        pin=pin,
     )
 
 
@@ -124,14 +124,16 @@ def _pace(config: Config, plan: Plan) -> Pace:
     )
 
 
-def _results(config: Config, lora: Lora, family: Family) -> Results:
+def _keeping(config: Config, lora: Lora, family: Family, prepared: Prepared) -> Keeping:
     averaged = config.training.use_ema and config.rendering.ema_validation == "ema_only"
-    return Results(
+    results = Results(
         run_name=Path(config.reporting.output_dir).name,
         main="ema" if averaged else "raw",
         save_diffusers=functools.partial(save_diffusers, lora=lora),
         save_comfyui=functools.partial(save_comfyui, lora=lora, names=family.facts.comfyui_names),
     )
+    records = {"config.json": config.flat(), "data.json": {"fingerprint": prepared.fingerprint}}
+    return Keeping(checkpoints_of(config), results, records)
 
 
 def _renders(

@@ -1,37 +1,67 @@
-"""The folder of a run: opened, moved aside for a fresh start, or found finished."""
+"""The folder of a run: whose it is, where to continue, what it says of itself."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reeltune.config.reporting import ReportingOptions
-from reeltune.train.checkpoint import Checkpoints
+from filelock import FileLock, Timeout
+
+from reeltune.errors import ConfigError, ShortageError
 
 log = logging.getLogger(__name__)
 
+_FINISHED = "finished.json"
 
-def choose_start(options: ReportingOptions) -> int | None:
-    """Return the step of the checkpoint to continue from; None starts afresh, an earlier run then being moved aside."""
-    folder = Path(options.output_dir).expanduser()
-    checkpoints = Checkpoints(folder, options.checkpoints_total_limit)
-    if options.resume_from_checkpoint:
-        return checkpoints.choose(options.resume_from_checkpoint)
-    if checkpoints.steps():
-        log.info("starting afresh; the run in %s was moved to %s", folder, _move_aside(folder))
-    return None
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder. Raises ConfigError when one is in it."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ConfigError(f"another run is writing to {folder}. Wait for it, or name another output_dir=...") from error
+    except OSError as error:
+        raise ShortageError(f"{folder.parent} cannot be written: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def move_aside(folder: Path) -> None:
+    """Give an earlier run's folder another name, if there is one."""
+    if folder.is_dir() and any(folder.iterdir()):
+        names = (folder.with_name(f"{folder.name}.{number}") for number in itertools.count(1))
+        aside = folder.rename(next(name for name in names if not name.exists()))
+        log.info("starting afresh; the earlier run in %s was moved to %s", folder, aside)
 
 
 def write_records(folder: Path, records: dict[str, dict[str, Any]]) -> None:
-    """Write the options and the plan of a run as JSON files, for people and for later."""
+    """Write what a run says of itself as JSON files, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, record in records.items():
-        (folder / name).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft = folder / f".{name}.writing"
+        draft.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.replace(folder / name)
 
 
-def _move_aside(folder: Path) -> Path:
-    names = (folder.with_name(f"{folder.name}.{number}") for number in itertools.count(1))
-    return folder.rename(next(name for name in names if not name.exists()))
+def mark_finished(folder: Path, step: int) -> None:
+    """Note that all is done up to a step, adapter files and videos included: the last thing that a run writes."""
+    write_records(folder, {_FINISHED: {"step": step}})
+
+
+def is_finished(folder: Path, step: int) -> bool:
+    """Tell whether a run has ended with this step, and nothing is left to do for it."""
+    try:
+        return json.loads((folder / _FINISHED).read_text(encoding="utf-8")) == {"step": step}
+    except (OSError, ValueError):
+        return False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +31,25 @@ FLOAT32_BYTES = 4
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that the loop reads: items by their cached clips, and the keys of all encoded prompts."""
+    """Everything that the loop reads: what became of each file, items by their cached clips, the encoded prompts.
 
+    items: in the order of the used rows.
+    """
+
+    rows: tuple[ManifestRow, ...]
     items: tuple[Item, ...]
     text: TensorStore
     prompt_keys: dict[str, str]
+
+    @property
+    def samples(self) -> list[Sample]:
+        return [row.sample for row in self.rows if row.sample]
+
+    @property
+    def fingerprint(self) -> str:
+        """Name the data by its encoded clips and captions, in order."""
+        text = json.dumps([[item.latent_key, *item.caption_keys] for item in self.items])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def make_manifest(config: Config, datasets: Datasets, facts: Facts, track: Track) -> tuple[ManifestRow, ...]:
@@ -57,7 +73,7 @@ def make_manifest(config: Config, datasets: Datasets, facts: Facts, track: Track
 def fill_caches(
     config: Config,
     datasets: Datasets,
-    samples: Sequence[Sample],
+    rows: Sequence[ManifestRow],
     *,
     family: Family,
     device: torch.device,
@@ -65,15 +81,24 @@ def fill_caches(
 ) -> Prepared:
     """Encode every caption and clip that is not encoded yet: first the text encoder is in memory, then the autoencoder.
 
-    Raises ShortageError before encoding when a cache folder cannot be written or its disk is too small.
+    A clip that turns out to be damaged is left out, and its row says so. Raises ShortageError before encoding when a
+    cache folder cannot be written or its disk is too small; DataError when no clip is left.
     """
+    samples = [row.sample for row in rows if row.sample]
     text = TensorStore(Path(datasets.text.cache_dir).expanduser())
     require_writable(text.folder, "cache_dir of the text embeds")
     entries = _latent_entries(datasets, samples, family.video_fingerprint())
     _require_room(entries, family.facts.geometry)
     prompt_keys = fill_text(_prompts(config, samples), text, family=family, device=device, track=track)
-    fill_latents(entries, family=family, device=device, track=track)
-    return Prepared(tuple(_item(entry, prompt_keys) for entry in entries), text, prompt_keys)
+    refused = fill_latents(entries, family=family, device=device, track=track)
+    rows = tuple(_without(row, refused) for row in rows)
+    require_usable(rows)
+    items = tuple(_item(entry, prompt_keys) for entry in entries if entry.sample.file.path not in refused)
+    return Prepared(rows, items, text, prompt_keys)
+
+
+def _without(row: ManifestRow, refused: Mapping[Path, str]) -> ManifestRow:
+    return ManifestRow(row.path, None, refused[row.path]) if row.path in refused else row
 
 
 def _prompts(config: Config, samples: Sequence[Sample]) -> list[str]:
@@ -86,18 +111,22 @@ def _prompts(config: Config, samples: Sequence[Sample]) -> list[str]:
 
 
 def _latent_entries(datasets: Datasets, samples: Sequence[Sample], encoder: str) -> list[LatentEntry]:
-    entries = []
-    for dataset in datasets.videos:
-        store = TensorStore(Path(dataset.cache_dir_vae).expanduser())
-        require_writable(store.folder, f"cache_dir_vae of {dataset.id}")
-        contents = ContentFingerprints(store.folder / "contents.json")
-        entries += [
-            LatentEntry(sample, latent_key(sample, content=contents.of(sample.file), encoder=encoder), store)
-            for sample in samples
-            if sample.dataset_id == dataset.id
-        ]
-        contents.save()
+    """Return where each sample's encoding lies, in the order of the samples."""
+    stores = {video.id: TensorStore(Path(video.cache_dir_vae).expanduser()) for video in datasets.videos}
+    contents = {name: ContentFingerprints(store.folder / "contents.json") for name, store in stores.items()}
+    for name, store in stores.items():
+        require_writable(store.folder, f"cache_dir_vae of {name}")
+    entries = [
+        LatentEntry(sample, _key_of(sample, contents[sample.dataset_id], encoder), stores[sample.dataset_id])
+        for sample in samples
+    ]
+    for memory in contents.values():
+        memory.save()
     return entries
+
+
+def _key_of(sample: Sample, contents: ContentFingerprints, encoder: str) -> str:
+    return latent_key(sample, content=contents.of(sample.file), encoder=encoder)
 
 
 def _require_room(entries: Sequence[LatentEntry], geometry: LatentGeometry) -> None:

@@ -7,7 +7,7 @@ ones go after the new one stands. What is in a folder:
     trainable.safetensors  the trained tensors, float32
     ema.safetensors        their average, when one is kept
     optimizer.safetensors  the optimizer's tensors; optimizer.json the rest of its state
-    config.json            the options of the run
+    config.json, data.json the options of the run, and the fingerprint of what it trains on
     and the adapter files, as `results.py` writes them
 """
 
@@ -18,7 +18,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +26,19 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from reeltune.errors import CheckpointError, ConfigError
 from reeltune.tensor_files import save_tensors
-from reeltune.train.state import Snapshot
+from reeltune.train.state import Snapshot, Weights
 
 FORMAT = 1
+Records = Mapping[str, dict[str, Any]]
+"""JSON files by name."""
+
 _NAME = re.compile(r"checkpoint-(\d+)")
 _DRAFT = ".checkpoint-{step}.writing"
+_FILES: dict[Weights, str] = {"raw": "trainable.safetensors", "ema": "ema.safetensors"}
 
 
 @dataclass(frozen=True)
@@ -61,24 +66,32 @@ class Checkpoints:
         steps = self.steps()
         if wanted == "latest":
             return steps[-1] if steps else None
-        match = _NAME.fullmatch(Path(wanted).name)
-        if match is None or int(match[1]) not in steps:
+        path = Path(wanted).expanduser()
+        match = _NAME.fullmatch(path.name)
+        elsewhere = path.parent != Path() and path.parent.resolve() != self.folder.resolve()
+        if match is None or elsewhere or int(match[1]) not in steps:
             known = ", ".join(f"checkpoint-{step}" for step in steps) or "none"
             raise ConfigError(
                 f"resume_from_checkpoint: {wanted} is not a checkpoint of {self.folder}; there: {known}. Or say latest."
             )
         return int(match[1])
 
-    def save(self, snapshot: Snapshot, config: dict[str, Any], write_results: Callable[[Path], None]) -> Path:
-        """Write a checkpoint, whole or not at all, then let the oldest go. An existing one of that step stands."""
-        place = self.path(snapshot.step)
-        if place.exists():
-            return place
+    def save(self, snapshot: Snapshot, records: Records, write_results: Callable[[Path], None]) -> Path:
+        """Write a checkpoint, whole or not at all, then let the oldest go.
+
+        records: JSON files that say what the run was. write_results: adds the adapter files to the folder.
+        Raises CheckpointError when it cannot be written; the older ones stand.
+        """
         with self._draft(snapshot.step) as draft:
-            _write(draft, snapshot, config)
+            _write(draft, snapshot, records)
             write_results(draft)
         self._rotate()
-        return place
+        return self.path(snapshot.step)
+
+    def record(self, step: int, name: str) -> dict[str, Any]:
+        """Return one of a checkpoint's records; empty when it has none of that name."""
+        path = self.path(step) / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def load(self, step: int) -> Snapshot:
         """Read a checkpoint. Raises CheckpointError when it is of another format or cannot be read."""
@@ -156,13 +169,13 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write(folder: Path, snapshot: Snapshot, config: dict[str, Any]) -> None:
-    save_tensors(folder / "trainable.safetensors", snapshot.trainable)
-    if snapshot.ema:
-        save_tensors(folder / "ema.safetensors", snapshot.ema)
+def _write(folder: Path, snapshot: Snapshot, records: Records) -> None:
+    for kind, tensors in snapshot.weights.items():
+        save_tensors(folder / _FILES[kind], tensors)
     save_tensors(folder / "optimizer.safetensors", snapshot.optimizer)
     _write_json(folder / "optimizer.json", snapshot.optimizer_scalars)
-    _write_json(folder / "config.json", config)
+    for name, record in records.items():
+        _write_json(folder / name, record)
     _write_json(folder / "state.json", {"format": FORMAT, "step": snapshot.step})
 
 
@@ -174,11 +187,12 @@ def _read(folder: Path) -> Snapshot:
     state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     if state["format"] != FORMAT:
         raise ValueError(f"it is of format {state['format']}, and this version reads {FORMAT}")
-    ema = folder / "ema.safetensors"
+    weights: dict[Weights, dict[str, Tensor]] = {"raw": load_file(folder / _FILES["raw"])}
+    if (folder / _FILES["ema"]).exists():
+        weights["ema"] = load_file(folder / _FILES["ema"])
     return Snapshot(
         step=state["step"],
-        trainable=load_file(folder / "trainable.safetensors"),
-        ema=load_file(ema) if ema.exists() else {},
+        weights=weights,
         optimizer=load_file(folder / "optimizer.safetensors"),
         optimizer_scalars=json.loads((folder / "optimizer.json").read_text(encoding="utf-8")),
     )

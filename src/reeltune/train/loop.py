@@ -1,7 +1,7 @@
 """The training loop: start here.
 
-It sequences; what each part does was settled when the run was assembled. An adapter or a whole model, one GPU or eight,
-this family or another: none is a branch here.
+It sequences; what each part does was settled when the run was assembled. What is trained, how, and which model it is:
+none of these is a branch here.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from reeltune.contracts.batch import Batch, Noised, StepResult
-from reeltune.contracts.events import CheckpointSaved, Event, EventSink, RunFinished, RunStarted, StepDone, StepSkipped
+from reeltune.contracts.events import CheckpointSaved, EventSink, RunFinished, RunStarted, StepDone, StepSkipped
 from reeltune.contracts.family import Family
 from reeltune.errors import TrainingError
 from reeltune.randomness import Draws
-from reeltune.train.checkpoint import Checkpoints
+from reeltune.train.checkpoint import Checkpoints, Records
 from reeltune.train.clipping import Clip
 from reeltune.train.render import Renders
-from reeltune.train.results import Results, Weights
+from reeltune.train.results import Results
 from reeltune.train.schedule import Every, Schedule
-from reeltune.train.state import Snapshot, TrainState
+from reeltune.train.state import TrainState
 
 SKIPS_IN_A_ROW = 3
 """Steps without a finite loss and gradient after which the run stops."""
@@ -53,9 +53,18 @@ class Pace:
     render: Every
 
 
+@dataclass(frozen=True)
+class Keeping:
+    """What is kept of a run, and where. records: JSON files that go into each checkpoint."""
+
+    checkpoints: Checkpoints
+    results: Results
+    records: Records
+
+
 @dataclass
 class Loop:
-    """One run on one device."""
+    """One run on one device. read_batches: gives the micro-batches from one position up to another."""
 
     pace: Pace
     family: Family
@@ -66,25 +75,25 @@ class Loop:
     schedule: Schedule
     clip: Clip
     draws: Draws
-    checkpoints: Checkpoints
-    results: Results
+    keeping: Keeping
     renders: Renders | None
-    config: dict[str, Any]
     device: torch.device
-    sinks: Sequence[EventSink] = ()
+    audience: EventSink
     stop_requested: Callable[[], bool] = lambda: False
     skipped_in_a_row: int = field(default=0, init=False)
 
     def run(self) -> None:
-        """Train until the last step or a stop request; always leave a whole checkpoint behind."""
-        self.emit(RunStarted(self.state.step, self.pace.total_steps))
-        with closing(self.read_batches(self.state.step * self.pace.accumulation, self._end)) as batches:
+        """Train until the last step or a stop request; leave a whole checkpoint and the adapter files behind."""
+        self.audience.receive(RunStarted(self.state.step, self.pace.total_steps))
+        first, end = (step * self.pace.accumulation for step in (self.state.step, self.pace.total_steps))
+        with closing(self.read_batches(first, end)) as batches:
             self.train(batches)
         stopped = self.state.step < self.pace.total_steps
-        self.publish(self.save())
+        self.save()
+        self.publish()
         if not stopped and self.renders and not self.renders.done(self.state.step):
-            self.render()
-        self.emit(RunFinished(self.state.step, stopped))
+            self.render(self.renders)
+        self.audience.receive(RunFinished(self.state.step, stopped))
 
     def train(self, batches: Iterator[Batch]) -> None:
         """Take step after step, and between steps the rare work that is due."""
@@ -97,13 +106,13 @@ class Loop:
             # Once in a while. Rare work stays out of the step, and reads weights only.
             if self.pace.checkpoint.due(self.state.step):
                 self.save()
-            if self.pace.render.due(self.state.step):
-                self.render()
+            if self.renders and self.pace.render.due(self.state.step) and not self.stop_requested():
+                self.render(self.renders)
 
     def train_step(self, micro_batches: Sequence[Batch]) -> StepResult:
         """Take one optimizer step: its loss is the mean over all samples, whatever the sizes of the micro-batches."""
         samples = sum(batch.size for batch in micro_batches)
-        losses = []
+        losses, sigmas = [], []
         for index, batch in enumerate(batch.to(self.device) for batch in micro_batches):
             self.draws.reseed_modules(step=self.state.step, micro_batch=index)
             noised = self.objective.noise(batch, step=self.state.step, first_index=index * self.pace.batch_size)
@@ -111,24 +120,31 @@ class Loop:
             loss = self.objective.loss(velocity, noised)
             (loss.sum() / samples).backward()
             losses.append(loss.detach())
-        result = self.result_of(micro_batches, torch.cat(losses))
+            sigmas.append(noised.sigma)
+        result = self.result_of(micro_batches, torch.cat(losses), torch.cat(sigmas))
         if result.finite:
             self.move(result.learning_rate)
         self.state.optimizer.zero_grad(set_to_none=True)
         self.state.step += 1
         return result
 
-    def result_of(self, micro_batches: Sequence[Batch], losses: Float[Tensor, " samples"]) -> StepResult:
+    def result_of(
+        self,
+        micro_batches: Sequence[Batch],
+        losses: Float[Tensor, " samples"],
+        sigmas: Float[Tensor, " samples"],
+    ) -> StepResult:
         """Clip the gradients and read back, in the step's one synchronisation, what there is to report."""
         grad_norm = self.clip(self.state.parameters)
         mean, norm = torch.stack([losses.mean(), grad_norm]).tolist()
-        return StepResult(
+        result = StepResult(
             loss=mean,
             grad_norm=norm,
             learning_rate=self.schedule.rate(self.state.step),
             ids=tuple(sample for batch in micro_batches for sample in batch.ids),
             tokens=sum(batch.size * self.tokens_of(batch) for batch in micro_batches),
         )
+        return result if result.finite else replace(result, sigmas=tuple(sigmas.tolist()))
 
     def move(self, learning_rate: float) -> None:
         """Let the optimizer move the weights, and the average follow."""
@@ -139,18 +155,14 @@ class Loop:
             self.state.ema.update(self.state.step + 1)
 
     def report(self, result: StepResult, *, started: float, fetched: float) -> None:
-        """Tell the sinks about a step; stop the run when steps keep coming without finite numbers."""
-        step = self.state.step
+        """Tell about a step that is done, or that was skipped."""
         if not result.finite:
-            self.skipped_in_a_row += 1
-            self.emit(StepSkipped(step, result.loss, result.grad_norm, result.ids))
-            if self.skipped_in_a_row == SKIPS_IN_A_ROW:
-                raise TrainingError(_not_finite(step, result))
+            self.report_skipped(result)
             return
         self.skipped_in_a_row = 0
-        self.emit(
+        self.audience.receive(
             StepDone(
-                step=step,
+                step=self.state.step,
                 total_steps=self.pace.total_steps,
                 loss=result.loss,
                 grad_norm=result.grad_norm,
@@ -161,52 +173,45 @@ class Loop:
             )
         )
 
-    def save(self) -> Snapshot:
+    def report_skipped(self, result: StepResult) -> None:
+        """Tell about a step without finite numbers; when they keep coming, save and stop."""
+        step, seed = self.state.step, self.draws.seed
+        self.audience.receive(StepSkipped(step, result.loss, result.grad_norm, result.ids, result.sigmas, seed))
+        self.skipped_in_a_row += 1
+        if self.skipped_in_a_row == SKIPS_IN_A_ROW:
+            # The weights are those of the last good step, and the next run starts behind the bad ones.
+            self.save()
+            raise TrainingError(_not_finite(step, result))
+
+    def save(self) -> None:
         """Write a checkpoint of this step, if there is none yet."""
-        started = time.monotonic()
+        checkpoints, started = self.keeping.checkpoints, time.monotonic()
+        if self.state.step in checkpoints.steps():
+            return
         snapshot = self.state.snapshot()
-        if self.state.step not in self.checkpoints.steps():
-            path = self.checkpoints.save(
-                snapshot, self.config, lambda folder: self.results.write(folder, weights_of(snapshot))
-            )
-            self.emit(CheckpointSaved(self.state.step, path, time.monotonic() - started))
-        return snapshot
+        path = checkpoints.save(
+            snapshot, self.keeping.records, lambda folder: self.keeping.results.write(folder, snapshot.weights)
+        )
+        self.audience.receive(CheckpointSaved(self.state.step, path, time.monotonic() - started))
 
-    def publish(self, snapshot: Snapshot) -> None:
-        """Copy the adapter files of a checkpoint to the run folder."""
-        self.results.publish(self.checkpoints.path(snapshot.step), self.checkpoints.folder)
+    def publish(self) -> None:
+        """Copy the adapter files of this step's checkpoint to the run folder."""
+        checkpoints = self.keeping.checkpoints
+        self.keeping.results.publish(checkpoints.path(self.state.step), checkpoints.folder)
 
-    def render(self) -> None:
+    def render(self, renders: Renders) -> None:
         """Make the validation videos of this step."""
-        if self.renders:
-            for event in self.renders.render(self.state.step, weights_of(self.state.snapshot())):
-                self.emit(event)
-
-    def emit(self, event: Event) -> None:
-        for sink in self.sinks:
-            sink.receive(event)
+        for event in renders.render(self.state.step, self.state.weights()):
+            self.audience.receive(event)
 
     def tokens_of(self, batch: Batch) -> int:
-        bucket = batch.bucket
-        geometry = self.family.facts.geometry
+        bucket, geometry = batch.bucket, self.family.facts.geometry
         return geometry.tokens(frames=bucket.frames, height=bucket.height, width=bucket.width)
-
-    @property
-    def _end(self) -> int:
-        return self.pace.total_steps * self.pace.accumulation
-
-
-def weights_of(snapshot: Snapshot) -> dict[Weights, dict[str, Tensor]]:
-    """Return the raw weights, and the averaged ones where there are any."""
-    weights: dict[Weights, dict[str, Tensor]] = {"raw": snapshot.trainable}
-    if snapshot.ema:
-        weights["ema"] = snapshot.ema
-    return weights
 
 
 def _not_finite(step: int, result: StepResult) -> str:
     return (
         f"{SKIPS_IN_A_ROW} steps in a row had no finite loss or gradient, the last at step {step} "
         f"(loss {result.loss}, gradient norm {result.grad_norm}, samples {', '.join(result.ids)}). "
-        "The weights were not moved; the last checkpoint is whole. A lower learning_rate is the usual remedy."
+        f"The weights were not moved; checkpoint-{step} holds them. A lower learning_rate is the usual remedy."
     )

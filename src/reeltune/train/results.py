@@ -13,11 +13,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from torch import Tensor
 
-Weights = Literal["raw", "ema"]
+from reeltune.train.state import Weights
+
 FILE_NAME = "pytorch_lora_weights.safetensors"
 
 SaveFile = Callable[[Path, Mapping[str, Tensor]], None]
@@ -39,13 +39,12 @@ class Results:
             self.save_diffusers(place / FILE_NAME, tensors)
             self.save_comfyui(place / "comfyui" / f"{self.run_name}.safetensors", tensors)
 
-    def publish(self, checkpoint: Path, folder: Path) -> Path:
-        """Copy a checkpoint's adapter files to the run folder, each whole or not at all; return the result's path."""
+    def publish(self, checkpoint: Path, folder: Path) -> None:
+        """Copy a checkpoint's adapter files to the run folder, each whole or not at all."""
         for file in sorted(checkpoint.rglob("*.safetensors")):
             name = file.relative_to(checkpoint)
             if name.name == FILE_NAME or name.parent.name == "comfyui":
                 _copy(file, folder / name)
-        return folder / FILE_NAME
 
     def _main_of(self, weights: Mapping[Weights, Mapping[str, Tensor]]) -> Weights:
         return self.main if self.main in weights else "raw"

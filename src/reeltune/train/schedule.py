@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from reeltune.config.training import TrainingOptions
+
 
 def linear(progress: float) -> float:
     return 1 - progress
@@ -63,6 +65,17 @@ class Schedule:
         _, warms_up = _CURVES[self.name]
         decays_at_once = self.name == "cosine" and self.warmup >= self.total
         return 0 if decays_at_once or not warms_up else self.warmup
+
+
+def schedule_of(options: TrainingOptions, total_steps: int) -> Schedule:
+    """Return the curve that the options describe."""
+    return Schedule(
+        options.lr_scheduler,
+        peak=options.learning_rate,
+        end=options.lr_end,
+        warmup=options.lr_warmup_steps,
+        total=total_steps,
+    )
 
 
 @dataclass(frozen=True)

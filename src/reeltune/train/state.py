@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from reeltune.errors import CheckpointError
 from reeltune.train.ema import Ema
+
+Weights = Literal["raw", "ema"]
+"""Which of a run's weights: as the optimizer left them, or their moving average."""
 
 
 @runtime_checkable
@@ -28,12 +32,11 @@ class Adapter(Protocol):
 class Snapshot:
     """A run at rest after `step` steps. Tensors are on the host and shared with nobody.
 
-    ema: empty when no average is kept. optimizer_scalars: what of the optimizer's state is not a tensor.
+    weights: raw, and ema when an average is kept. optimizer_scalars: what of the optimizer's state is not a tensor.
     """
 
     step: int
-    trainable: dict[str, Tensor]
-    ema: dict[str, Tensor]
+    weights: dict[Weights, dict[str, Tensor]]
     optimizer: dict[str, Tensor]
     optimizer_scalars: dict[str, Any]
 
@@ -51,23 +54,31 @@ class TrainState:
     def parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
+    def weights(self) -> dict[Weights, dict[str, Tensor]]:
+        """Copy the trained weights to the host, and their average where one is kept."""
+        weights: dict[Weights, dict[str, Tensor]] = {"raw": _on_host(self.adapter.trainable())}
+        if self.ema:
+            weights["ema"] = _on_host(self.ema.shadow)
+        return weights
+
     def snapshot(self) -> Snapshot:
         """Copy everything to the host."""
         tensors, scalars = _split(self.optimizer.state_dict())
-        return Snapshot(
-            step=self.step,
-            trainable=_on_host(self.adapter.trainable()),
-            ema=_on_host(self.ema.shadow) if self.ema else {},
-            optimizer=_on_host(tensors),
-            optimizer_scalars=scalars,
-        )
+        return Snapshot(self.step, self.weights(), optimizer=_on_host(tensors), optimizer_scalars=scalars)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Continue from a snapshot, in place."""
-        self.adapter.load(snapshot.trainable)
+        """Continue from a snapshot, in place. Raises CheckpointError when other tensors were trained."""
+        raw = snapshot.weights["raw"]
+        differing = sorted(raw.keys() ^ self.adapter.trainable().keys())
+        if differing:
+            raise CheckpointError(
+                f"checkpoint-{snapshot.step} trained other tensors, such as {differing[0]}. "
+                'Start afresh with resume_from_checkpoint="", or use the version that wrote it.'
+            )
+        self.adapter.load(raw)
         if self.ema:
             # A run that starts averaging now starts from the weights as they are.
-            self.ema.load(snapshot.ema or snapshot.trainable)
+            self.ema.load(snapshot.weights.get("ema", raw))
         self.optimizer.load_state_dict(_join(snapshot.optimizer, snapshot.optimizer_scalars))
         self.step = snapshot.step
 

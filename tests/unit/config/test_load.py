@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from reeltune.config.load import load_config, load_datasets, parse_overrides
+from reeltune.config.dataset_file import load_datasets
+from reeltune.config.load import load_config, load_run
+from reeltune.config.words import parse_overrides, read_value
 from reeltune.errors import ConfigError
 
 NEEDED = {

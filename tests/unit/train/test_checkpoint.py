@@ -56,7 +56,8 @@ def go_on(state: TrainState, steps: int) -> None:
 
 
 def snapshots_equal(one: Snapshot, two: Snapshot) -> bool:
-    pairs = [(one.trainable, two.trainable), (one.ema, two.ema), (one.optimizer, two.optimizer)]
+    assert one.weights.keys() == two.weights.keys()
+    pairs = [(one.weights[kind], two.weights[kind]) for kind in one.weights] + [(one.optimizer, two.optimizer)]
     return all(
         first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
         for first, second in pairs
@@ -83,9 +84,9 @@ def test_a_run_continued_from_disk_is_the_run_that_was_never_stopped(tmp_path, o
 def test_a_snapshot_does_not_change_when_training_goes_on() -> None:
     state = state_after(2)
     snapshot = state.snapshot()
-    before = {name: tensor.clone() for name, tensor in snapshot.trainable.items()}
+    before = {name: tensor.clone() for name, tensor in snapshot.weights["raw"].items()}
     go_on(state, 3)
-    assert all(torch.equal(before[name], snapshot.trainable[name]) for name in before)
+    assert all(torch.equal(before[name], snapshot.weights["raw"][name]) for name in before)
 
 
 def test_exactly_the_newest_are_kept(tmp_path) -> None:
@@ -126,8 +127,9 @@ def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(tmp_path
     checkpoints.save(state_after(3).snapshot(), {}, nothing_more)
     assert checkpoints.choose("checkpoint-3") == 3
     assert checkpoints.choose(str(tmp_path / "checkpoint-3")) == 3
-    with pytest.raises(ConfigError, match="there: checkpoint-3"):
-        checkpoints.choose("checkpoint-9")
+    for other in ("checkpoint-9", "/elsewhere/checkpoint-3"):
+        with pytest.raises(ConfigError, match="there: checkpoint-3"):
+            checkpoints.choose(other)
 
 
 def test_a_damaged_checkpoint_names_an_older_one(tmp_path) -> None:
@@ -140,6 +142,13 @@ def test_a_damaged_checkpoint_names_an_older_one(tmp_path) -> None:
         checkpoints.load(2)
 
 
+def test_a_checkpoint_of_other_tensors_is_refused_in_words(tmp_path) -> None:
+    snapshot = state_after(1).snapshot()
+    snapshot.weights["raw"]["another"] = torch.zeros(1)
+    with pytest.raises(CheckpointError, match="trained other tensors, such as another"):
+        state_after(0).restore(snapshot)
+
+
 @pytest.mark.parametrize(("main", "other"), [("raw", "ema"), ("ema", "raw")])
 def test_the_result_holds_the_weights_that_were_looked_at(tmp_path, main: str, other: str) -> None:
     from safetensors.torch import load_file
@@ -150,7 +159,7 @@ def test_the_result_holds_the_weights_that_were_looked_at(tmp_path, main: str, o
     weights = {"raw": {"w": torch.zeros(1)}, "ema": {"w": torch.ones(1)}}
     checkpoint, run = tmp_path / "checkpoint-1", tmp_path / "run"
     results.write(checkpoint, weights)  # pyright: ignore[reportArgumentType]
-    assert results.publish(checkpoint, run) == run / "pytorch_lora_weights.safetensors"
+    results.publish(checkpoint, run)
     for folder in (checkpoint, run):
         for kind, place in ((main, folder), (other, folder / other)):
             for name in ("pytorch_lora_weights.safetensors", "comfyui/my run.safetensors"):

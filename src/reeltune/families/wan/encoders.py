@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from jaxtyping import Float
 from torch import Tensor
-from transformers import AutoTokenizer, UMT5EncoderModel
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
 
 from reeltune.contracts.family import EncodeText, EncodeVideo
+from reeltune.errors import ModelError
 from reeltune.families.loading import frozen, release_memory, reported_loading
 
 
@@ -25,7 +27,7 @@ def text_encoder(
     encoder_folder: Path, tokenizer_folder: Path, *, length: int, device: torch.device, dtype: torch.dtype
 ) -> Iterator[EncodeText]:
     """Open UMT5 and its tokenizer. length: tokens that a prompt is cut or padded to while encoding."""
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    tokenizer = load_tokenizer(tokenizer_folder)
     with reported_loading("text encoder", encoder_folder):
         encoder = frozen(UMT5EncoderModel.from_pretrained(encoder_folder, dtype=dtype), device)
 
@@ -63,6 +65,20 @@ def video_encoder(folder: Path, *, device: torch.device) -> Iterator[EncodeVideo
     finally:
         del vae
         release_memory(device)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Return the tokenizer; `tokenizer.json` or `spiece.model` is enough. Raises ModelError."""
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    # All of them: for a damaged tokenizer.json the library raises Exception itself.
+    except Exception as error:
+        raise ModelError(f"{folder} cannot be loaded as the tokenizer: {error}") from error
+
+
+def blank_text_encoder(config: dict[str, Any]) -> UMT5EncoderModel:
+    """Return the encoder that a configuration describes, with whatever values."""
+    return UMT5EncoderModel(UMT5Config.from_dict(config))
 
 
 def load_vae(folder: Path, device: torch.device) -> AutoencoderKLWan:

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import WanTransformer3DModel
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Batch, Noised
 from reeltune.contracts.family import EncodeText, EncodeVideo, Facts, Render
-from reeltune.families.loading import component_folder, fingerprint, read_config, reported_loading, weights_folder
+from reeltune.families.loading import component_folder, fingerprint, read_config
 from reeltune.families.wan import encoders, render
+from reeltune.families.wan.transformer import load_transformer
 from reeltune.families.wan.variants import WAN_21, refuse_relatives
+from reeltune.families.weights import weights_folder
 
 FACTS = WAN_21
 TIMESTEPS = 1000
@@ -61,12 +63,8 @@ class Wan:
     def video_encoder(self, device: torch.device) -> AbstractContextManager[EncodeVideo]:
         return encoders.video_encoder(self.parts.vae, device=device)
 
-    def load_transformer(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
-        # With a device map each tensor is read, cast and placed in turn: there is never a second copy on the host.
-        placement = {} if device.type == "cpu" else {"device_map": {"": str(device)}}
-        with reported_loading("transformer", self.parts.transformer):
-            transformer = WanTransformer3DModel.from_pretrained(self.parts.transformer, dtype=dtype, **placement)
-        return transformer.requires_grad_(False)
+    def load_transformer(self, device: torch.device) -> nn.Module:
+        return load_transformer(self.parts.transformer, device=device, dtype=self.dtype)
 
     def predict(self, transformer: nn.Module, noised: Noised, batch: Batch) -> Float[Tensor, "B C T h w"]:
         # Zero rows up to the full length and no mask: Wan was trained to see its padding.
@@ -83,7 +81,11 @@ class Wan:
     def renderer(self, transformer: nn.Module, device: torch.device) -> AbstractContextManager[Render]:
         assert isinstance(transformer, WanTransformer3DModel)
         return render.renderer(
-            transformer, vae_folder=self.parts.vae, scheduler_folder=self.parts.scheduler, device=device
+            transformer,
+            vae_folder=self.parts.vae,
+            scheduler_folder=self.parts.scheduler,
+            text_length=self.facts.text_length,
+            device=device,
         )
 
 
@@ -105,9 +107,9 @@ def open_model(options: ModelOptions, dtype: torch.dtype) -> Wan:
 def _find_parts(options: ModelOptions) -> WanParts:
     transformer, text, vae, base = _sources(options)
     return WanParts(
-        transformer=weights_folder(transformer, "transformer"),
-        vae=weights_folder(vae, "vae"),
-        text_encoder=weights_folder(text, "text_encoder"),
+        transformer=weights_folder(transformer, "transformer", WanTransformer3DModel.from_config),  # pyright: ignore[reportArgumentType]
+        vae=weights_folder(vae, "vae", AutoencoderKLWan.from_config),  # pyright: ignore[reportArgumentType]
+        text_encoder=weights_folder(text, "text_encoder", encoders.blank_text_encoder),
         tokenizer=component_folder(text, "tokenizer"),
         scheduler=component_folder(base, "scheduler"),
     )

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,22 +27,31 @@ _SHOWN = "shown"
 
 @contextmanager
 def renderer(
-    transformer: WanTransformer3DModel, *, vae_folder: Path, scheduler_folder: Path, device: torch.device
+    transformer: WanTransformer3DModel,
+    *,
+    vae_folder: Path,
+    scheduler_folder: Path,
+    text_length: int,
+    device: torch.device,
 ) -> Iterator[Render]:
-    """Open a renderer around the transformer; the autoencoder is loaded for as long as it is open."""
+    """Open a renderer around the transformer; the autoencoder is loaded for as long as it is open.
+
+    text_length: tokens that the transformer reads, padding included.
+    """
+    schedule = read_config(scheduler_folder, "scheduler_config.json")
     pipeline = WanPipeline(
         tokenizer=None,  # pyright: ignore[reportArgumentType]  # prompts arrive encoded
         text_encoder=None,  # pyright: ignore[reportArgumentType]
         vae=load_vae(vae_folder, device),
-        scheduler=UniPCMultistepScheduler.from_pretrained(scheduler_folder),  # pyright: ignore[reportArgumentType]
+        scheduler=None,  # pyright: ignore[reportArgumentType]  # each request brings its own
         transformer=transformer,
     )
     pipeline.set_progress_bar_config(disable=True)
 
     def render(request: RenderRequest, adapter: Path | None) -> np.ndarray:
-        pipeline.scheduler = _scheduler(scheduler_folder, request.flow_shift)
+        pipeline.scheduler = _scheduler(schedule, request.flow_shift)
         with _in_evaluation(transformer), _wearing(pipeline, adapter):
-            return _frames(pipeline, request, device)
+            return _frames(pipeline, request, text_length, device)
 
     try:
         yield render
@@ -50,17 +60,16 @@ def renderer(
         release_memory(device)
 
 
-def _scheduler(folder: Path, flow_shift: float | None) -> UniPCMultistepScheduler:
-    config = dict(read_config(folder, "scheduler_config.json"))
+def _scheduler(config: dict[str, Any], flow_shift: float | None) -> UniPCMultistepScheduler:
     changes = {} if flow_shift is None else {"flow_shift": flow_shift}
     return UniPCMultistepScheduler.from_config(config | changes)  # pyright: ignore[reportReturnType]
 
 
-def _frames(pipeline: WanPipeline, request: RenderRequest, device: torch.device) -> np.ndarray:
+def _frames(pipeline: WanPipeline, request: RenderRequest, text_length: int, device: torch.device) -> np.ndarray:
     guided = request.guidance > 1
     video = pipeline(
-        prompt_embeds=_padded(request.prompt, device),
-        negative_prompt_embeds=_padded(request.negative, device) if guided else None,
+        prompt_embeds=_padded(request.prompt, text_length, device),
+        negative_prompt_embeds=_padded(request.negative, text_length, device) if guided else None,
         width=request.width,
         height=request.height,
         num_frames=request.frames,
@@ -73,8 +82,8 @@ def _frames(pipeline: WanPipeline, request: RenderRequest, device: torch.device)
     return (np.asarray(video) * 255).round().astype(np.uint8)
 
 
-def _padded(text: Float[Tensor, "L D"], device: torch.device) -> Float[Tensor, "1 512 D"]:
-    return torch.nn.functional.pad(text, (0, 0, 0, 512 - text.shape[0]))[None].to(device)
+def _padded(text: Float[Tensor, "L D"], length: int, device: torch.device) -> Float[Tensor, "1 N D"]:
+    return torch.nn.functional.pad(text, (0, 0, 0, length - text.shape[0]))[None].to(device)
 
 
 @contextmanager

@@ -1,0 +1,52 @@
+"""Failures of the machine in words: a full disk, a missing permission, a GPU without room."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from reeltune.errors import ShortageError
+
+FULL = "Make room on that disk, or name a folder on another one: output_dir=..., or the cache folders of the datasets."
+LOCKED = "Give read and write permission there, or name another file or folder."
+IN_THE_WAY = "Something else has the name of a folder that is needed: move it away, or name another folder."
+
+ADVICE: Mapping[int, str] = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EACCES: LOCKED,
+    errno.EPERM: LOCKED,
+    errno.EROFS: LOCKED,
+    errno.ENOTDIR: IN_THE_WAY,
+    errno.EEXIST: IN_THE_WAY,
+}
+"""What to do about an error of the operating system, for those that a user can mend."""
+
+OUT_OF_MEMORY = (
+    "the GPU's memory is not enough: {reason}. "
+    "Lower train_batch_size, resolution or video.num_frames, or set gradient_checkpointing=true."
+)
+
+
+def explain(error: BaseException) -> str | None:
+    """Return what happened, to which file, and what to do; None when this is not the machine's fault."""
+    if isinstance(error, OSError) and error.errno in ADVICE:
+        return f"{error.filename or 'a file'}: {error.strerror}. {ADVICE[error.errno]}"
+    if _is_out_of_memory(error):
+        return OUT_OF_MEMORY.format(reason=str(error).split(". ")[0].rstrip("."))
+    return None
+
+
+@contextmanager
+def before_training() -> Iterator[None]:
+    """Raise the operating system's errors as ShortageError: nothing has been trained yet."""
+    try:
+        yield
+    except OSError as error:
+        raise ShortageError(explain(error) or str(error)) from error
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # By name: commands that need no torch must not import it to look at an error.
+    return any((kind.__module__, kind.__name__) == ("torch", "OutOfMemoryError") for kind in type(error).__mro__)

@@ -1,0 +1,59 @@
+"""What is wrong with options, in words for the person who wrote them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pydantic_core import ErrorDetails
+
+from reeltune.errors import ConfigError, listed
+
+
+@dataclass
+class Problems:
+    """What is wrong so far with one file; raised together."""
+
+    heading: str
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, name: str, where: str, problem: str) -> None:
+        self.lines.append(f"{name} ({where}): {problem}")
+
+    def raise_if_any(self) -> None:
+        if self.lines:
+            raise ConfigError(listed(self.heading, self.lines))
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return `; nearest is X`, or nothing when no name is near."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f"; nearest is {close[0]}" if close else ""
+
+
+def explain(details: list[ErrorDetails]) -> str:
+    """Say what is wrong with one value; a value of several types fails once for each of them."""
+    phrases = dict.fromkeys(_phrase(detail) for detail in details)
+    if details[0]["type"] in WITHOUT_VALUE:
+        return ", or ".join(phrases)
+    return f"is {details[0]['input']!r}; {', or '.join(phrases)}"
+
+
+def _phrase(detail: ErrorDetails) -> str:
+    special = WITHOUT_VALUE.get(detail["type"]) or WITH_VALUE.get(detail["type"])
+    return special(detail.get("ctx", {})) if special else detail["msg"][0].lower() + detail["msg"][1:]
+
+
+WITHOUT_VALUE: Mapping[str, Callable[[dict], str]] = {
+    "missing": lambda context: "this option is needed",
+    "extra_forbidden": lambda context: "unknown key",
+    "union_tag_invalid": lambda context: f"is {context['tag']!r}; {context['expected_tags']} is needed",
+}
+"""Phrases for pydantic's kinds of error whose input is not the value that the user gave."""
+
+WITH_VALUE: Mapping[str, Callable[[dict], str]] = {
+    "value_error": lambda context: str(context["error"]),
+    "model_type": lambda context: "an object is needed: { ... }",
+    "string_type": lambda context: 'a text is needed, in quotes in a file: "..."',
+}
