@@ -35,7 +35,7 @@ what_is_wrong() {
 }
 
 make_venv() {
-    local python output wrong aside="$VENV.old"
+    local python output wrong aside="$VENV.aside"
     wrong="$(what_is_wrong)"
     [ -e "$VENV" ] && [ -z "$wrong" ] && return
     python="$(find_python)" || return 2

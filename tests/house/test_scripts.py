@@ -144,7 +144,7 @@ def test_an_unfit_venv_is_made_anew_with_the_reason(place: Path, old: dict, reas
     assert outcome.returncode == 0, outcome.stderr
     assert f"{place}/.venv is made anew: {reason}\n" in outcome.stderr
     assert version_in(place) == "Python 3.13.1"
-    assert not (place / ".venv.old").exists()
+    assert not (place / ".venv.aside").exists()
 
 
 def test_an_unfit_venv_comes_back_when_no_new_one_can_be_made(place: Path) -> None:

@@ -66,9 +66,7 @@ def test_the_start_is_a_function_of_the_seed_alone(tiny_model) -> None:
     starts = []
     for disturbance in (1, 2):
         torch.manual_seed(disturbance)
-        lora = attach_lora(
-            wan.load_transformer(CPU), AdapterOptions(lora_rank=4), FACTS.adapter_targets, seed=3
-        )
+        lora = attach_lora(wan.load_transformer(CPU), AdapterOptions(lora_rank=4), FACTS.adapter_targets, seed=3)
         starts.append(lora.trainable())
     assert all(torch.equal(starts[0][name], starts[1][name]) for name in starts[0])
 

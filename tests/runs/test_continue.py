@@ -157,5 +157,5 @@ def test_bfloat16_with_checkpointing_dropout_and_videos(run: TinyRun) -> None:
 
 def test_an_epoch_count_ends_the_run(run: TinyRun) -> None:
     ending = go(run, "max_train_steps=0", "num_train_epochs=1", "train_batch_size=8")
-    assert "= 1.0 passes over 24 clips (5 batches each)" in ending.stderr
+    assert "= 1.0 passes over 24 clips (5 batches a pass)" in ending.stderr
     assert (run.folder / "checkpoint-5").is_dir()

@@ -10,7 +10,7 @@ from reeltune.errors import ShortageError
 
 FULL = "Make room on that disk, or name a folder on another one: output_dir=..., or the cache folders of the datasets."
 LOCKED = "Give read and write permission there, or name another file or folder."
-IN_THE_WAY = "Something else has the name of a folder that is needed: move it away, or name another folder."
+IN_THE_WAY = "A file stands where a folder is needed, there or above it: move it away, or name another folder."
 
 ADVICE: Mapping[int, str] = {
     errno.ENOSPC: FULL,
@@ -31,10 +31,11 @@ OUT_OF_MEMORY = (
 
 def explain(error: BaseException) -> str | None:
     """Return what happened, to which file, and what to do; None when this is not the machine's fault."""
-    if isinstance(error, OSError) and error.errno in ADVICE:
-        return f"{error.filename or 'a file'}: {error.strerror}. {ADVICE[error.errno]}"
+    if isinstance(error, OSError) and (advice := ADVICE.get(error.errno or 0)):
+        return f"{error.filename or 'a file'}: {error.strerror}. {advice}"
     if _is_out_of_memory(error):
-        return OUT_OF_MEMORY.format(reason=str(error).split(". ")[0].rstrip("."))
+        # The first two sentences say what was asked for; torch goes on with an account of the whole memory.
+        return OUT_OF_MEMORY.format(reason=". ".join(str(error).split(". ")[:2]).rstrip("."))
     return None
 
 

@@ -82,7 +82,9 @@ def _gather(path: Path | None, overrides: Mapping[str, Any]) -> tuple[dict[str, 
         document = read_document(path)
         for repeat in document.repeats:
             name = ".".join(str(part) for part in repeat.key)
-            problems.add(name.removeprefix("--"), document.where(repeat.key), f"is also in line {repeat.earlier}; keep one")
+            problems.add(
+                name.removeprefix("--"), document.where(repeat.key), f"is also in line {repeat.earlier}; keep one"
+            )
         given |= _by_own_name(read_options(document), problems)
     typed = _by_own_name([(name, Given(value, "command line")) for name, value in overrides.items()], problems)
     return given | _read_typed(typed), problems

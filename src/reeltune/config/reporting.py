@@ -19,7 +19,9 @@ def check_folder(text: str) -> str:
 
 class ReportingOptions(Section):
     output_dir: Annotated[str, AfterValidator(check_folder)] = option(
-        ..., "Folder of this run: adapter, checkpoints, videos, log; its last part names the adapter file.", example="output/wan-character"
+        ...,
+        "Folder of this run: adapter, checkpoints, videos, log; its last part names the adapter file.",
+        example="output/wan-character",
     )
     resume_from_checkpoint: str | Literal[False] | None = option(
         "latest",

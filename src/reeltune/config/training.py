@@ -8,7 +8,9 @@ from reeltune.config.option import Section, option
 
 
 class TrainingOptions(Section):
-    seed: int = option(42, "All randomness is a function of this number and of the position in the run.", ge=0, lt=2**63)
+    seed: int = option(
+        42, "All randomness is a function of this number and of the position in the run.", ge=0, lt=2**63
+    )
     train_batch_size: int = option(4, "Clips that go through the model together.", unit="clips", ge=1)
     gradient_accumulation_steps: int = option(
         1, "Micro-batches whose gradients are added up before one optimizer step.", ge=1

@@ -92,5 +92,5 @@ class EventSink(Protocol):
     def receive(self, event: Event) -> None: ...
 
     def close(self) -> None:
-        """Let go of terminals and files; called once, however the run ends."""
+        """Let go of terminals and files; however the run ends. Closing again does nothing."""
         ...

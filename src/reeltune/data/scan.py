@@ -38,8 +38,10 @@ def scan(
     captions = {file.path: _captions(file.path, dataset) for file in files}
     _check_captions(captions, dataset)
     rules = Rules(dataset.video, sizing, minimum_image_size, geometry, model_fps)
-    tracked = track(files, f"reading {dataset.id}", total=len(files), unit="clips")
-    return tuple(_row(file, captions[file.path], dataset_id=dataset.id, rules=rules) for file in tracked)
+    return tuple(
+        _row(file, captions[file.path], dataset_id=dataset.id, rules=rules)
+        for file in track(files, f"reading {dataset.id}", total=len(files), unit="clips")
+    )
 
 
 def _row(file: FileRef, captions: tuple[str, ...] | str, *, dataset_id: str, rules: Rules) -> ManifestRow:

@@ -55,13 +55,13 @@ def _what_to_do(source: str, error: Exception) -> str:
     if _disk_is_full(error):
         return (
             f"{source}: the disk of {constants.HF_HUB_CACHE} is full. Make room, or set HF_HOME to a folder on another "
-            "disk, then run the same command again; it continues."
+            "disk, then run the same command again, it continues with the files that are missing."
         )
     if isinstance(error, PermissionError):
         return f"{source} cannot be stored: {error}. Give permission, or set HF_HOME to a folder of your own."
     return (
         f"{source}: the download from {constants.ENDPOINT} broke off: {_first_line(error)}; "
-        "run the same command again, it continues."
+        "run the same command again, it continues with the files that are missing."
     )
 
 

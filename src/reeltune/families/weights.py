@@ -1,7 +1,8 @@
 """The safetensors files of a component: whether they are whole, and into a module without a second copy.
 
-Whether they are whole is told from sizes and headers alone, in milliseconds for 30 GB. A safetensors file is 8 bytes (the header's length N, little-endian), N bytes of JSON (name, dtype, shape and
-data_offsets of each tensor), and the tensors. What is not looked at: the tensors' values.
+A safetensors file is 8 bytes (the header's length N, little-endian), N bytes of JSON (name, dtype, shape and
+data_offsets of each tensor), and the tensors. Sizes and headers tell whether 30 GB are whole in milliseconds; values
+are not looked at.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def read_tensors(
     """Fill a module, whose parameters may be on the meta device, tensor by tensor from a folder's files.
 
     number_type: of a tensor by its name. Host memory: what stays on the host, and the file that is being read.
-    Tensors that the module does not have are left out.
+    Tensors that the module does not have are left out. Raises ValueError when one of the module's own is in no file.
     """
     wanted = module.state_dict().keys()
     for file in _weight_files(folder):
@@ -71,7 +72,10 @@ def read_tensors(
             for name in wanted & set(tensors.keys()):
                 # A copy even where nothing changes: a view would keep the whole file mapped.
                 value = tensors.get_tensor(name).to(device, number_type(name), copy=True)
-                set_module_tensor_to_device(module, name, device, value=value)
+                set_module_tensor_to_device(module, name, device, value=value, dtype=value.dtype)
+    unfilled = sorted(name for name, tensor in module.state_dict().items() if tensor.is_meta)
+    if unfilled:
+        raise ValueError(f"{', '.join(_shortened(unfilled))} not found in the files")
 
 
 def read_header(file: Path) -> Header:

@@ -24,7 +24,8 @@ def _lines(named: Iterator[tuple[str, str]]) -> list[str]:
 def _ending(outcome: Outcome) -> str:
     steps = f"{outcome.total_steps} step{'s' * (outcome.total_steps != 1)}"
     if outcome.nothing_to_do:
-        return f"Nothing to do: the run of {steps} was finished before."
+        done = "the one step is done" if outcome.total_steps == 1 else f"all {steps} are done"
+        return f"Nothing to do: {done}."
     if outcome.stopped:
         return f"Stopped on request after step {outcome.step} of {outcome.total_steps}; everything is saved."
     return f"Finished: {steps}."

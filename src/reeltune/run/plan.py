@@ -39,7 +39,7 @@ class Plan:
         """Return the plan in words."""
         return [
             f"{self.total_steps} steps = {self.epochs:.1f} passes over {self.samples} clips "
-            f"({self.batches_per_epoch} batches each)",
+            f"({self.batches_per_epoch} batches a pass)",
             *self.notes,
         ]
 

@@ -22,12 +22,17 @@ class Audience:
                 sink.receive(event)
             except Exception as error:  # a listener's fault, whatever it is, must not cost the run
                 self._sinks.remove(sink)
+                _close(sink)
                 log.warning("%s failed and hears no more of this run: %s", type(sink).__name__, error)
                 log.debug("where it failed", exc_info=error)
 
     def close(self) -> None:
         for sink in self._sinks:
-            try:
-                sink.close()
-            except Exception as error:  # as above
-                log.warning("%s could not be closed: %s", type(sink).__name__, error)
+            _close(sink)
+
+
+def _close(sink: EventSink) -> None:
+    try:
+        sink.close()
+    except Exception as error:  # as above
+        log.warning("%s could not be closed: %s", type(sink).__name__, error)

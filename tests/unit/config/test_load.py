@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from reeltune.config.dataset_file import load_datasets
 from reeltune.config.load import load_config, load_run
-from reeltune.config.words import parse_overrides, read_value
 from reeltune.errors import ConfigError
 
 NEEDED = {
@@ -73,8 +71,8 @@ def test_all_problems_are_listed_at_once_with_their_place(tmp_path) -> None:
 
 
 def test_options_that_contradict_each_other_are_refused(tmp_path) -> None:
-    path = write(tmp_path / "c.json", NEEDED | {"max_train_steps": 0, "validation_resolution": "832"})
-    with pytest.raises(ConfigError, match="(?s)max_train_steps and num_train_epochs.*width x height"):
+    path = write(tmp_path / "c.json", NEEDED | {"max_train_steps": 0, "use_ema": True})
+    with pytest.raises(ConfigError, match="max_train_steps and num_train_epochs are both 0"):
         load_config(path, {})
 
 
@@ -84,32 +82,116 @@ def test_the_configuration_is_frozen(tmp_path) -> None:
         config.training.seed = 1  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def problems_of(path: Path | None, overrides: dict[str, Any]) -> str:
+    """Return the message that refuses these options."""
+    with pytest.raises(ConfigError) as failure:
+        load_config(path, overrides)
+    return str(failure.value)
+
+
+def test_a_problem_is_shown_at_its_own_key_not_at_one_that_ends_alike(tmp_path) -> None:
+    text = '{\n"validation_seed": 1,\n// "seed": 5,\n"validation_prompt": "seed: 7",\n\'seed\': -1}'
+    assert f"seed ({tmp_path / 'c.json'}, line 5): is -1; " in problems_of(write(tmp_path / "c.json", text), {})
+
+
+def test_a_key_that_comes_twice_in_a_file_is_a_problem(tmp_path) -> None:
+    path = write(tmp_path / "c.json", '{\n"seed": 1,\n"--lora_rank": 2,\n"seed": 3,\n"--lora_rank": 2}')
+    message = problems_of(path, {})
+    assert f"seed ({path}, line 4): is also in line 2; keep one" in message
+    assert f"lora_rank ({path}, line 5): is also in line 3; keep one" in message
+
+
+@pytest.mark.parametrize(("first", "second"), [("seed", "--seed"), ("checkpointing_steps", "checkpoint_step_interval")])
+def test_two_names_of_one_option_in_a_file_are_a_problem(tmp_path, first: str, second: str) -> None:
+    path = write(tmp_path / "c.json", f'{{"{first}": 1,\n"{second}": 2}}')
+    message = problems_of(path, {})
+    assert f"{second.removeprefix('--')} ({path}, line 2): is the same option as {first} ({path}, line 1)" in message
+
+
+def test_two_names_of_one_option_are_a_problem_on_the_command_line_but_not_between_it_and_a_file(tmp_path) -> None:
+    path = write(tmp_path / "c.json", NEEDED | {"validation_steps": 3})
+    assert load_config(path, {"validation_step_interval": "4"}).rendering.validation_steps == 4
+    message = problems_of(path, {"validation_steps": "4", "validation_step_interval": "5"})
+    assert "validation_step_interval (command line): is the same option as validation_steps (command line)" in message
+
+
 @pytest.mark.parametrize(
-    ("words", "values"),
+    ("name", "typed", "value"),
     [
-        (["seed=3"], {"seed": 3}),
-        (["--seed", "3"], {"seed": 3}),
-        (["--seed=3"], {"seed": 3}),
-        (["--use_ema"], {"use_ema": True}),
-        (["--use-ema", "--seed", "-1"], {"use_ema": True, "seed": -1}),
-        (["validation_prompt=a cat, 3 dogs"], {"validation_prompt": "a cat, 3 dogs"}),
-        (["validation_resolution=832x480"], {"validation_resolution": "832x480"}),
-        (["resume_from_checkpoint="], {"resume_from_checkpoint": ""}),
-        (["a=[9]", "b={x: 1}", "c=1e-4", "d=false"], {"a": [9], "b": {"x": 1}, "c": 1e-4, "d": False}),
+        ("output_dir", "0x10", "0x10"),
+        ("validation_prompt", "1e3", "1e3"),
+        ("validation_prompt", "null", None),
+        ("validation_prompt", "false", "false"),
+        ("validation_negative_prompt", "null", "null"),
+        ("resume_from_checkpoint", "false", False),
+        ("resume_from_checkpoint", "null", None),
+        ("resume_from_checkpoint", "", ""),
+        ("mixed_precision", "no", "no"),
+        ("learning_rate", "1e-3", 1e-3),
+        ("seed", "0x10", 16),
+        ("use_ema", "yes", True),
+        ("use_ema", True, True),
+        ("lora_alpha", "null", None),
     ],
 )
-def test_overrides(words: list[str], values: dict[str, Any]) -> None:
-    assert parse_overrides(words) == values
+def test_what_is_typed_is_read_as_the_option_is_declared(tmp_path, name: str, typed: str | bool, value: Any) -> None:
+    config = load_config(write(tmp_path / "c.json", NEEDED), {name: typed})
+    assert config.flat()[name] == value
+    assert type(config.flat()[name]) is type(value)
 
 
-def test_a_word_that_is_no_option_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'banana'"):
-        parse_overrides(["banana"])
+@pytest.mark.parametrize("value", [5, 1e3, True])
+def test_a_number_for_a_text_in_a_file_is_refused_because_its_spelling_is_lost(tmp_path, value: Any) -> None:
+    path = write(tmp_path / "c.json", NEEDED | {"validation_prompt": value})
+    assert f"line 1): is {value!r}; a text is needed" in problems_of(path, {})
+
+
+def test_a_flag_for_a_text_option_is_refused_once(tmp_path) -> None:
+    message = problems_of(write(tmp_path / "c.json", NEEDED), {"resume_from_checkpoint": True})
+    assert message.count("resume_from_checkpoint") == 1
+    assert "is True; a text is needed" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("validation_resolution", "832", "width x height"),
+        ("validation_resolution", "15x480", "at least 16"),
+        ("validation_resolution", "832x0", "at least 16"),
+        ("validation_resolution", "83²x480", "width x height"),
+        ("seed", 2**63, "less than 9223372036854775808"),
+        ("validation_seed", 2**63, "less than 9223372036854775808"),
+        ("output_dir", "", "names the adapter file"),
+        ("output_dir", ".", "names the adapter file"),
+        ("output_dir", "output/..", "names the adapter file"),
+        ("data_backend_config", "", "at least 1 character"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_at_its_line(tmp_path, name: str, value: Any, reason: str) -> None:
+    path = write(tmp_path / "c.json", json.dumps(NEEDED | {name: value}, indent=1))
+    message = problems_of(path, {})
+    line = path.read_text().split(f'"{name}"')[0].count("\n") + 1
+    assert message.startswith(f"{path}: 1 problem\n  {name} ({path}, line {line}): is {value!r}; ")
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("validation_resolution", "16X16"),
+        ("validation_resolution", "832 x 480"),
+        ("seed", 2**63 - 1),
+        ("output_dir", "../elsewhere/..run"),
+        ("output_dir", "/x"),
+    ],
+)
+def test_an_unusual_value_is_accepted(tmp_path, name: str, value: Any) -> None:
+    assert load_config(write(tmp_path / "c.json", NEEDED | {name: value}), {}).flat()[name] == value
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("[]", "an object of options"), ("{", "is not JSON"), (None, "does not exist")],
+    [("[]", "an object of options"), ("{\n,", "is not JSON: line 2 Unexpected"), (None, "does not exist")],
 )
 def test_an_unreadable_file_says_why(tmp_path, content: str | None, message: str) -> None:
     path = tmp_path / "c.json"
@@ -119,33 +201,40 @@ def test_an_unreadable_file_says_why(tmp_path, content: str | None, message: str
         load_config(path, {})
 
 
-VIDEO = {"id": "a", "dataset_type": "video", "instance_data_dir": "clips", "cache_dir_vae": "cache/a"}
-TEXT = {"id": "t", "dataset_type": "text_embeds", "cache_dir": "cache/t"}
+DATASETS = [
+    {"id": "a", "instance_data_dir": "clips", "cache_dir_vae": "cache/a"},
+    {"id": "t", "dataset_type": "text_embeds", "cache_dir": "cache/t"},
+]
 
 
-def test_a_dataset_file_gives_its_videos_and_its_store(tmp_path) -> None:
-    off = VIDEO | {"id": "b", "disabled": True}
-    datasets = load_datasets(write(tmp_path / "d.json", [VIDEO | {"video": {"num_frames": 75}}, off, TEXT]))
-    assert [video.id for video in datasets.videos] == ["a"]
-    assert datasets.videos[0].video.num_frames == 75
-    assert datasets.text.cache_dir == "cache/t"
+def test_the_configuration_and_its_datasets_are_loaded_together(tmp_path) -> None:
+    datasets = write(tmp_path / "data.json", DATASETS)
+    path = write(tmp_path / "c.json", NEEDED)
+    config, loaded = load_run(path, {"data_backend_config": "here"}, find_datasets=lambda name: datasets)
+    assert config.data.data_backend_config == "here"
+    assert [video.id for video in loaded.videos] == ["a"]
 
 
-@pytest.mark.parametrize(
-    ("entries", "message"),
-    [
-        ({}, "a list of datasets"),
-        ([TEXT], "no video dataset"),
-        ([VIDEO], "0 text-embed stores"),
-        ([VIDEO, VIDEO, TEXT], "(?s)id 'a' is used twice.*cache_dir_vae 'cache/a' is used twice"),
-        ([VIDEO | {"vidoe": {}}, TEXT], "a.vidoe .*unknown key"),
-        ([VIDEO | {"crop": True}, TEXT], "a.crop .*is True"),
-        ([VIDEO | {"video": {"num_frames": 0}}, TEXT], "a.video.num_frames .*is 0"),
-        ([VIDEO | {"caption_strategy": "instanceprompt"}, TEXT], "instance_prompt is needed"),
-        ([VIDEO | {"dataset_type": "audio"}, TEXT], "audio"),
-        (["x"], "entry 1"),
-    ],
-)
-def test_a_wrong_dataset_file_is_refused(tmp_path, entries: Any, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        load_datasets(write(tmp_path / "d.json", entries))
+def test_the_problems_of_both_files_are_listed_together(tmp_path) -> None:
+    data = write(tmp_path / "data.json", [DATASETS[0] | {"repeats": -1}, DATASETS[1]])
+    path = write(tmp_path / "c.json", NEEDED | {"lora_rank": 0, "data_backend_config": str(data)})
+    with pytest.raises(ConfigError) as failure:
+        load_run(path, {})
+    message = str(failure.value)
+    assert f"{path}: 1 problem\n  lora_rank ({path}, line 1): is 0" in message
+    assert f"\n{data}: 1 problem\n  a.repeats ({data}, line 1): is -1" in message
+    assert failure.value.exit_status == 2
+
+
+def test_a_missing_dataset_file_is_listed_with_the_problems_of_the_configuration(tmp_path) -> None:
+    path = write(tmp_path / "c.json", NEEDED | {"lora_rank": 0})
+    with pytest.raises(ConfigError, match=r"(?s)lora_rank .*\nnowhere\.json does not exist"):
+        load_run(path, {"data_backend_config": "nowhere.json"})
+
+
+@pytest.mark.parametrize("value", [None, 5, ""])
+def test_without_a_dataset_file_only_the_configuration_is_judged(tmp_path, value: Any) -> None:
+    options = {name: one for name, one in NEEDED.items() if name != "data_backend_config"}
+    path = write(tmp_path / "c.json", options if value is None else options | {"data_backend_config": value})
+    with pytest.raises(ConfigError, match=r"c\.json: 1 problem\n  data_backend_config .*\Z"):
+        load_run(path, {})

@@ -68,7 +68,7 @@ def test_every_file_ends_as_one_row_with_its_reason(tmp_path: Path):
     assert (sample.captions, str(sample.placement.bucket), sample.id) == (
         ("one", "two"),
         "160x96x17",
-        "clips/good0.mp4",
+        str(tmp_path / "good0.mp4"),
     )
 
 

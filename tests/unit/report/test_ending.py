@@ -86,4 +86,4 @@ def test_a_stopped_run_is_told_to_go_on(folder: Path) -> None:
 def test_a_single_step_is_one_step(folder: Path) -> None:
     one = dataclasses.replace(outcome(folder), step=1, total_steps=1)
     assert "Finished: 1 step.\n" in last_screen(one)
-    assert "the run of 1 step was finished before" in last_screen(dataclasses.replace(one, nothing_to_do=True))
+    assert "Nothing to do: the one step is done." in last_screen(dataclasses.replace(one, nothing_to_do=True))

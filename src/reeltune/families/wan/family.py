@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Batch, Noised
 from reeltune.contracts.family import EncodeText, EncodeVideo, Facts, Render
+from reeltune.errors import ModelError
 from reeltune.families.loading import component_folder, fingerprint, read_config
 from reeltune.families.wan import encoders, render
 from reeltune.families.wan.transformer import load_transformer
@@ -110,9 +111,17 @@ def _find_parts(options: ModelOptions) -> WanParts:
         transformer=weights_folder(transformer, "transformer", WanTransformer3DModel.from_config),  # pyright: ignore[reportArgumentType]
         vae=weights_folder(vae, "vae", AutoencoderKLWan.from_config),  # pyright: ignore[reportArgumentType]
         text_encoder=weights_folder(text, "text_encoder", encoders.blank_text_encoder),
-        tokenizer=component_folder(text, "tokenizer"),
+        tokenizer=_tokenizer_folder(text),
         scheduler=component_folder(base, "scheduler"),
     )
+
+
+def _tokenizer_folder(source: str) -> Path:
+    folder = component_folder(source, "tokenizer")
+    # Without either the library makes a tokenizer that knows no word, and does not mention it.
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "spiece.model")):
+        raise ModelError(f"{folder} holds neither tokenizer.json nor spiece.model. Download the model again.")
+    return folder
 
 
 def _sources(options: ModelOptions) -> tuple[str, str, str, str]:

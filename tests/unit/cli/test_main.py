@@ -1,0 +1,156 @@
+"""The command: which configuration it takes, and how it says what ended it."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.cli import reeltune_here
+
+from reeltune.cli import examples, main, train
+from reeltune.errors import ShortageError
+
+DATASETS = [
+    {"id": "a", "instance_data_dir": "clips", "cache_dir_vae": "cache/a", "maximum_image_size": 512},
+    {"id": "t", "dataset_type": "text_embeds", "cache_dir": "cache/t"},
+]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A working directory with a configuration that can be read; its data is not there."""
+    config = {
+        "pretrained_model_name_or_path": "model",
+        "data_backend_config": "data.json",
+        "output_dir": "output/x",
+        "max_train_steps": 10,
+    }
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/config.json").write_text(json.dumps(config))
+    (tmp_path / "data.json").write_text(json.dumps(DATASETS))
+    return tmp_path
+
+
+def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Let `reeltune train` end in an error that comes from training."""
+
+    def run(arguments: argparse.Namespace, words: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr(train, "run", run)
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "Make room"),
+        (errno.EDQUOT, "Make room"),
+        (errno.EACCES, "permission there"),
+        (errno.EPERM, "permission there"),
+        (errno.EROFS, "permission there"),
+        (errno.ENOTDIR, "move it away"),
+        (errno.EEXIST, "move it away"),
+    ],
+)
+def test_a_failure_of_the_disk_names_the_file_the_reason_and_what_to_do(tmp_path, monkeypatch, number, advice) -> None:
+    fail_with(monkeypatch, OSError(number, os.strerror(number), "output/x/file"))
+    outcome = reeltune_here("train", cwd=tmp_path)
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith(f"reeltune: output/x/file: {os.strerror(number)}. ")
+    assert advice in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+def test_a_gpu_without_room_says_what_to_lower(tmp_path, monkeypatch) -> None:
+    fail_with(monkeypatch, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has more."))
+    outcome = reeltune_here("train", cwd=tmp_path)
+    assert outcome.returncode == 1
+    assert outcome.stderr == (
+        "reeltune: the GPU's memory is not enough: CUDA out of memory. Tried to allocate 2.00 GiB. "
+        "Lower train_batch_size, resolution or video.num_frames, or set gradient_checkpointing=true.\n"
+    )
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EINVAL, "Invalid argument"), RuntimeError("x")])
+def test_an_error_of_ours_is_to_be_reported(tmp_path, monkeypatch, error: Exception) -> None:
+    fail_with(monkeypatch, error)
+    outcome = reeltune_here("train", cwd=tmp_path)
+    assert outcome.returncode == 1
+    assert "an error in reeltune itself, please report it" in outcome.stderr
+
+
+def test_a_file_where_the_example_goes_is_found_before_training(tmp_path) -> None:
+    (tmp_path / "output").write_text("")
+    outcome = reeltune_here("train", "--example", "tiny", cwd=tmp_path)
+    assert outcome.returncode == 2
+    assert "reeltune: output/tiny: Not a directory. " in outcome.stderr
+    assert "move it away" in outcome.stderr
+
+
+def test_any_failure_to_make_the_example_is_one_before_training(tmp_path, monkeypatch) -> None:
+    def no_room(name: str, say: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", "output/tiny")
+
+    monkeypatch.setattr(train, "make_example", no_room)
+    monkeypatch.chdir(tmp_path)
+    arguments = argparse.Namespace(config=None, env=None, example="tiny")
+    with pytest.raises(ShortageError, match="Input/output error: 'output/tiny'"):
+        train.run(arguments, [])
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--config", "config/config.json", "example=tiny"], "--config config/config.json and example=tiny"),
+        (["--config", "config/config.json", "env=x"], "--config config/config.json and env=x"),
+        (["--env", "x", "example=tiny"], "--env x and example=tiny"),
+        (["--example", "tiny", "example=tiny"], "--example tiny and example=tiny"),
+        (["env=x", "example=tiny"], "env=x and example=tiny"),
+    ],
+)
+def test_two_names_for_the_configuration_are_refused(place: Path, words: list[str], named: str) -> None:
+    outcome = reeltune_here("train", *words, cwd=place)
+    assert outcome.returncode == 2
+    assert outcome.stderr == f"reeltune: command line: {named} each name a configuration; keep one of them\n"
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--config", "config/config.json"], ["config=config/config.json"], ["env=../config"]]
+)
+def test_one_name_or_none_is_enough(place: Path, words: list[str]) -> None:
+    outcome = reeltune_here("train", *words, "lora_rank=0", cwd=place)
+    assert "lora_rank (command line): is 0" in outcome.stderr
+
+
+def test_the_dataset_file_is_judged_together_with_the_configuration(place: Path) -> None:
+    (place / "data.json").write_text(json.dumps([*DATASETS, {"id": "b"}], indent=1))
+    outcome = reeltune_here("train", "lora_rank=0", cwd=place)
+    assert outcome.returncode == 2
+    assert "lora_rank (command line): is 0" in outcome.stderr
+    assert "b.cache_dir_vae (data.json, line 13): this option is needed" in outcome.stderr
+
+
+def test_a_setting_without_effect_is_warned_about(place: Path) -> None:
+    outcome = reeltune_here("train", cwd=place)
+    assert "WARNING a: maximum_image_size has no effect" in outcome.stderr
+
+
+@pytest.mark.parametrize("words", [["--verbose", "train"], ["train", "--verbose"], ["train", "seed=1", "--verbose"]])
+def test_verbose_may_stand_before_or_after_the_command(words: list[str]) -> None:
+    assert main._parser().parse_known_args(words)[0].verbose is True
+
+
+def test_without_verbose_there_is_none() -> None:
+    assert main._parser().parse_known_args(["train", "seed=1"])[0].verbose is False
+
+
+def test_a_bundled_dataset_file_is_found_from_anywhere(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "examples/tiny/multidatabackend.json"
+    assert train._datasets_path(name) == examples.examples_folder() / "tiny/multidatabackend.json"
+    assert train._datasets_path("data.json") == Path("data.json")
