@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
 from diffusers.video_processor import VideoProcessor
 from helpers.tiny import open_tiny, random_batch
+from transformers import UMT5EncoderModel
 
 from reeltune.contracts.batch import Noised
 from reeltune.data.decode import to_model_range
@@ -100,3 +103,22 @@ def test_fingerprints_name_the_content(tiny_model, wan: Wan, tmp_path) -> None:
     weights.write_bytes(data)
     assert open_tiny(copy, torch.float32).video_fingerprint() != wan.video_fingerprint()
     assert open_tiny(tiny_model, torch.bfloat16).text_fingerprint() != wan.text_fingerprint()
+
+
+def alive(kind: type) -> int:
+    return sum(type(thing) is kind for thing in gc.get_objects())
+
+
+def test_each_component_is_gone_from_memory_when_its_block_ends(wan: Wan) -> None:
+    with wan.text_encoder(CPU) as encode_text:
+        assert alive(UMT5EncoderModel) == 1
+        encode_text(["a"])
+    assert alive(UMT5EncoderModel) == 0
+    with wan.video_encoder(CPU) as encode_video:
+        assert (alive(AutoencoderKLWan), alive(UMT5EncoderModel)) == (1, 0)
+        encode_video(torch.zeros(3, 1, 32, 32))
+    assert alive(AutoencoderKLWan) == 0
+    transformer = wan.load_transformer(CPU)
+    with wan.renderer(transformer, CPU):
+        assert (alive(AutoencoderKLWan), alive(WanTransformer3DModel)) == (1, 1)
+    assert (alive(AutoencoderKLWan), alive(WanTransformer3DModel)) == (0, 1)

@@ -87,7 +87,7 @@ def fill_caches(
     samples = [row.sample for row in rows if row.sample]
     text = TensorStore(Path(datasets.text.cache_dir).expanduser())
     require_writable(text.folder, "cache_dir of the text embeds")
-    entries = _latent_entries(datasets, samples, family.video_fingerprint())
+    entries = _latent_entries(datasets, samples, family.video_fingerprint(), track)
     _require_room(entries, family.facts.geometry)
     prompt_keys = fill_text(_prompts(config, samples), text, family=family, device=device, track=track)
     refused = fill_latents(entries, family=family, device=device, track=track)
@@ -110,7 +110,7 @@ def _prompts(config: Config, samples: Sequence[Sample]) -> list[str]:
     return ["", rendering.validation_prompt, rendering.validation_negative_prompt, *captions]
 
 
-def _latent_entries(datasets: Datasets, samples: Sequence[Sample], encoder: str) -> list[LatentEntry]:
+def _latent_entries(datasets: Datasets, samples: Sequence[Sample], encoder: str, track: Track) -> list[LatentEntry]:
     """Return where each sample's encoding lies, in the order of the samples."""
     stores = {video.id: TensorStore(Path(video.cache_dir_vae).expanduser()) for video in datasets.videos}
     contents = {name: ContentFingerprints(store.folder / "contents.json") for name, store in stores.items()}
@@ -118,7 +118,7 @@ def _latent_entries(datasets: Datasets, samples: Sequence[Sample], encoder: str)
         require_writable(store.folder, f"cache_dir_vae of {name}")
     entries = [
         LatentEntry(sample, _key_of(sample, contents[sample.dataset_id], encoder), stores[sample.dataset_id])
-        for sample in samples
+        for sample in track(samples, "fingerprinting clips", len(samples), "clips")
     ]
     for memory in contents.values():
         memory.save()
