@@ -16,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,29 +23,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from diffusers import WanTransformer3DModel
-from peft import LoraConfig
-from torch.nn.utils import clip_grad_value_
 
-from reeltune.adapters.lora import attach_lora
-from reeltune.config.adapter import AdapterOptions
+import loops
+from loops import Step, take_turns
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Batch
 from reeltune.contracts.clip import Bucket
 from reeltune.demo.model import make_model
-from reeltune.families.wan.family import FACTS, open_model
-from reeltune.objective.flow import FlowMatching
-from reeltune.randomness import Draws
-from reeltune.train.audience import Audience
-from reeltune.train.checkpoint import Checkpoints
-from reeltune.train.clipping import clipping
-from reeltune.train.loop import Keeping, Loop, Pace
-from reeltune.train.optimizers import build_optimizer
-from reeltune.train.results import Results
-from reeltune.train.schedule import Every, Schedule
-from reeltune.train.state import TrainState
+from reeltune.families.wan.family import open_model
 
-RANK, LIMIT, RATE = 8, 0.01, 1e-4
-Step = Callable[[], None]
+RANK = 8
 
 
 def main() -> None:
@@ -57,25 +43,10 @@ def main() -> None:
         if arguments.alone:
             measure_alone(arguments, model)
             return
-        times = interleaved(arguments, model)
+        device = torch.device(arguments.device)
+        steps = {name: make(model, device) for name, make in LOOPS.items()}
+        times = take_turns(steps, device, warmup=arguments.warmup, steps=arguments.steps)
     report(arguments, times)
-
-
-def interleaved(arguments: argparse.Namespace, model: Path) -> dict[str, list[float]]:
-    """Return the seconds of each step of both loops, taken in turn."""
-    device = torch.device(arguments.device)
-    steps = {name: make(model, device) for name, make in LOOPS.items()}
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(arguments.warmup + arguments.steps):
-        # Who goes first changes, so that neither profits from the other's warm caches.
-        for name in sorted(steps, reverse=bool(number % 2)):
-            started = time.perf_counter()
-            steps[name]()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if number >= arguments.warmup:
-                times[name].append(time.perf_counter() - started)
-    return times
 
 
 def measure_alone(arguments: argparse.Namespace, model: Path) -> None:
@@ -109,63 +80,15 @@ def reeltune_loop(model: Path, device: torch.device) -> Step:
     """Return a step of the real loop."""
     family = open_model(ModelOptions(pretrained_model_name_or_path=str(model)), torch.float32)
     transformer = family.load_transformer(device)
-    lora = attach_lora(transformer.train(), AdapterOptions(lora_rank=RANK), FACTS.adapter_targets, seed=0)
-    optimizer = build_optimizer("torch-adamw", list(lora.trainable().values()), learning_rate=RATE)
-    draws = Draws(0)
-    loop = Loop(
-        pace=Pace(10**6, batch_size=2, accumulation=1, checkpoint=Every(0), render=Every(0)),
-        family=family,
-        transformer=transformer,
-        state=TrainState(lora, optimizer, None),
-        objective=FlowMatching(draws),
-        read_batches=lambda start, end: (_ for _ in ()),
-        schedule=Schedule("constant", peak=RATE, end=0.0, warmup=0, total=10**6),
-        clip=clipping("value", LIMIT),
-        draws=draws,
-        keeping=Keeping(
-            Checkpoints(Path("nowhere"), 1),
-            Results("bench", "raw", lambda path, tensors: None, lambda path, tensors: None),
-            {},
-        ),
-        renders=None,
-        device=device,
-        audience=Audience([]),
-    )
-    batch = example_batch()
-
-    def step() -> None:
-        started = time.monotonic()
-        loop.report(loop.train_step([batch]), started=started, fetched=started)
-
-    return step
+    assert isinstance(transformer, WanTransformer3DModel)
+    return loops.reeltune_step(family, transformer, example_batch(), rank=RANK)
 
 
 def bare_loop(model: Path, device: torch.device) -> Step:
     """Return a step as one would write it by hand: nothing but what training needs."""
     transformer = WanTransformer3DModel.from_pretrained(model / "transformer").requires_grad_(False)
     torch.nn.Module.to(transformer, device)
-    transformer.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=list(FACTS.adapter_targets)))
-    transformer.train()
-    parameters = [parameter for parameter in transformer.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=RATE, fused=True)
-    batch = example_batch()
-    text = torch.zeros(batch.size, 512, batch.text.shape[2])
-    text[:, : batch.text.shape[1]] = batch.text
-
-    def step() -> None:
-        latents, prompt = batch.latents.to(device), text.to(device)
-        noise = torch.randn_like(latents)
-        sigma = torch.sigmoid(torch.randn(len(latents), device=device))
-        level = sigma.view(-1, 1, 1, 1, 1)
-        velocity = transformer((1 - level) * latents + level * noise, 1000 * sigma, prompt, return_dict=False)[0]
-        loss = torch.nn.functional.mse_loss(velocity.float(), noise - latents)
-        loss.backward()
-        clip_grad_value_(parameters, LIMIT)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        loss.item()
-
-    return step
+    return loops.bare_step(transformer, example_batch(), rank=RANK, dtype=torch.float32)
 
 
 LOOPS: dict[str, Callable[[Path, torch.device], Step]] = {"bare": bare_loop, "reeltune": reeltune_loop}

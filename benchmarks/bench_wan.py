@@ -20,7 +20,6 @@ import shlex
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,96 +30,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from diffusers import WanTransformer3DModel
-from peft import LoraConfig
-from torch.nn.utils import clip_grad_value_
 
-from reeltune.adapters.lora import attach_lora
-from reeltune.config.adapter import AdapterOptions
+import loops
+from flops import SIZES, Size, known_peak_tflops, lora_step_flop
+from loops import Step, take_turns, timed
 from reeltune.contracts.batch import Batch
 from reeltune.contracts.clip import Bucket
 from reeltune.families.wan.family import FACTS, Wan, WanParts
 from reeltune.families.wan.transformer import number_type
-from reeltune.objective.flow import FlowMatching
-from reeltune.randomness import Draws
-from reeltune.train.audience import Audience
-from reeltune.train.checkpoint import Checkpoints
-from reeltune.train.clipping import clipping
-from reeltune.train.loop import Keeping, Loop, Pace
-from reeltune.train.optimizers import build_optimizer
-from reeltune.train.results import Results
-from reeltune.train.schedule import Every, Schedule
-from reeltune.train.state import TrainState
 
-RANK, LIMIT, RATE = 16, 0.01, 1e-4
+RANK = 16
 DTYPE = torch.bfloat16
 FITTING = 0.9
 """Share of the device's memory that both loops together may need to take turns."""
-PEAK_TFLOPS = {"H100 80GB HBM3": 989.0, "H200": 989.0, "A100": 312.0, "RTX 4090": 165.0}
-"""Dense bfloat16 with float32 sums, by part of the GPU's name. Source: NVIDIA's data sheets."""
 TERA = 10**12
-
-Step = Callable[[], None]
-
-
-# ---- How much work a step is --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Size:
-    """The dimensions of a Wan transformer. text_width: of the text encoder's embeddings."""
-
-    heads: int
-    head_width: int
-    layers: int
-    ffn: int
-    text_width: int = 4096
-    time_width: int = 256
-
-    @property
-    def width(self) -> int:
-        return self.heads * self.head_width
-
-
-SIZES = {
-    "1.3B": Size(heads=12, head_width=128, layers=30, ffn=8960),
-    "14B": Size(heads=40, head_width=128, layers=40, ffn=13824),
-    "tiny": Size(heads=4, head_width=16, layers=2, ffn=128, text_width=32),
-}
-
-
-def linear_forward_flop(size: Size, *, tokens: int, text_tokens: int = FACTS.text_length) -> int:
-    """Return the operations of the blocks' linear layers for one sample, a multiplication and its addition being two.
-
-    Per token: q, k, v, o of the self-attention and q, o of the cross-attention, 2 d^2 each; the feed-forward, 4 d f.
-    Per text token: k, v of the cross-attention. Left out: patches, text and time embeddings, modulation and the head,
-    together a thousandth at real shapes.
-    """
-    d, f = size.width, size.ffn
-    return size.layers * (tokens * (12 * d**2 + 4 * d * f) + text_tokens * 4 * d**2)
-
-
-def attention_forward_flop(size: Size, *, tokens: int, text_tokens: int = FACTS.text_length) -> int:
-    """Return the operations of the blocks' self- and cross-attention for one sample.
-
-    Scores and values, 2 N M d each, for N queries and M keys; the softmax is left out.
-    """
-    return size.layers * 4 * tokens * (tokens + text_tokens) * size.width
-
-
-def lora_step_flop(size: Size, *, tokens: int, text_tokens: int = FACTS.text_length) -> int:
-    """Return the operations of forward and backward for one sample: what the model needs, not what is recomputed.
-
-    Linear layers twice, for a frozen weight needs no gradient of its own; attention three times. The adapter, one or
-    two percent of the linear layers, is left out.
-    Source of counting without recomputation: Chowdhery et al. 2022, arXiv:2204.02311, appendix B.
-    """
-    linear = linear_forward_flop(size, tokens=tokens, text_tokens=text_tokens)
-    return 2 * linear + 3 * attention_forward_flop(size, tokens=tokens, text_tokens=text_tokens)
-
-
-def known_peak_tflops(gpu: str) -> float | None:
-    """Return the peak of a GPU by its name, None for one that is not in the table."""
-    return next((peak for part, peak in PEAK_TFLOPS.items() if part in gpu), None)
 
 
 # ---- What is run --------------------------------------------------------------------------------------------------
@@ -192,63 +115,14 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 def reeltune_step(task: Task) -> Step:
     """Return a step of the real loop."""
-    nowhere = Path("nowhere")
-    transformer = random_transformer(SIZES[task.size], task.device)
-    lora = attach_lora(transformer, AdapterOptions(lora_rank=RANK), FACTS.adapter_targets, seed=0)
-    optimizer = build_optimizer("torch-adamw", list(lora.trainable().values()), learning_rate=RATE)
-    draws = Draws(0)
-    loop = Loop(
-        pace=Pace(10**6, batch_size=task.batch_size, accumulation=1, checkpoint=Every(0), render=Every(0)),
-        family=Wan(WanParts(nowhere, nowhere, nowhere, nowhere, nowhere), DTYPE),
-        transformer=transformer,
-        state=TrainState(lora, optimizer, None),
-        objective=FlowMatching(draws),
-        read_batches=lambda start, end: (_ for _ in ()),
-        schedule=Schedule("constant", peak=RATE, end=0.0, warmup=0, total=10**6),
-        clip=clipping("value", LIMIT),
-        draws=draws,
-        keeping=Keeping(
-            Checkpoints(nowhere, 1), Results("bench", "raw", lambda path, tensors: None, lambda path, tensors: None), {}
-        ),
-        renders=None,
-        device=task.device,
-        audience=Audience([]),
-    )
-    batch = random_batch(task)
-
-    def step() -> None:
-        started = time.monotonic()
-        loop.report(loop.train_step([batch]), started=started, fetched=started)
-
-    return step
+    family = Wan(WanParts(*[Path("nowhere")] * 5), DTYPE)
+    return loops.reeltune_step(family, random_transformer(SIZES[task.size], task.device), random_batch(task), rank=RANK)
 
 
 def bare_step(task: Task) -> Step:
     """Return a step as one would write it by hand: PEFT's LoRA in float32, under autocast."""
     transformer = random_transformer(SIZES[task.size], task.device)
-    transformer.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=list(FACTS.adapter_targets)))
-    parameters = [parameter for parameter in transformer.parameters() if parameter.requires_grad]
-    for parameter in parameters:
-        parameter.data = parameter.data.float()
-    optimizer = torch.optim.AdamW(parameters, lr=RATE, fused=True)
-    batch = random_batch(task)
-
-    def step() -> None:
-        latents, text = batch.latents.to(task.device), batch.text.to(task.device)
-        noise = torch.randn_like(latents)
-        sigma = torch.sigmoid(torch.randn(len(latents), device=task.device))
-        level = sigma.view(-1, 1, 1, 1, 1)
-        noisy = ((1 - level) * latents + level * noise).to(DTYPE)
-        with torch.autocast(task.device.type, DTYPE):
-            velocity = transformer(noisy, 1000 * sigma, text.to(DTYPE), return_dict=False)[0]
-        loss = torch.nn.functional.mse_loss(velocity.float(), noise - latents)
-        loss.backward()
-        clip_grad_value_(parameters, LIMIT)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        loss.item()
-
-    return step
+    return loops.bare_step(transformer, random_batch(task), rank=RANK, dtype=DTYPE)
 
 
 LOOPS: dict[str, Callable[[Task], Step]] = {"bare": bare_step, "reeltune": reeltune_step}
@@ -264,15 +138,6 @@ class Alone:
     seconds: list[float]
     allocated: int
     reserved: int
-
-
-def timed(step: Step, device: torch.device) -> float:
-    """Return the seconds that a step takes until the device is done with it."""
-    started = time.perf_counter()
-    step()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
 
 
 def measure_alone(name: str, task: Task, *, warmup: int, steps: int) -> Alone:
@@ -293,23 +158,13 @@ def in_own_process(name: str, words: Sequence[str], *, warmup: int, steps: int) 
     return Alone(**json.loads(output.splitlines()[-1]))
 
 
-def interleaved(task: Task, *, warmup: int, steps: int) -> dict[str, list[float]]:
-    """Return the seconds of each step of both loops, taken in turn."""
-    loops = {name: make(task) for name, make in LOOPS.items()}
-    times: dict[str, list[float]] = {name: [] for name in loops}
-    for number in range(warmup + steps):
-        # Who goes first changes, so that neither profits from the other's warm caches.
-        for name in sorted(loops, reverse=bool(number % 2)):
-            times[name].append(timed(loops[name], task.device))
-    return {name: seconds[warmup:] for name, seconds in times.items()}
-
-
 def measure(task: Task, arguments: argparse.Namespace, words: Sequence[str]) -> tuple[dict[str, Alone], str]:
     """Measure both loops; also say in what order they ran."""
     # Memory first: a loop that was in this process would leave its own on the device.
     alone = {name: in_own_process(name, words, warmup=1, steps=1) for name in LOOPS}
     if _fit_together(task.device, alone):
-        times = interleaved(task, warmup=arguments.warmup, steps=arguments.steps)
+        steps = {name: make(task) for name, make in LOOPS.items()}
+        times = take_turns(steps, task.device, warmup=arguments.warmup, steps=arguments.steps)
         return {name: Alone(times[name], a.allocated, a.reserved) for name, a in alone.items()}, "in turn, step by step"
     longer = {name: in_own_process(name, words, warmup=arguments.warmup, steps=arguments.steps) for name in LOOPS}
     return longer, "one after the other"
@@ -325,7 +180,7 @@ def _fit_together(device: torch.device, alone: dict[str, Alone]) -> bool:
 # ---- What is reported ---------------------------------------------------------------------------------------------
 
 
-def section(task: Task, loops: dict[str, Alone], *, order: str, peak: float | None, command: str) -> str:
+def section(task: Task, measured: dict[str, Alone], *, order: str, peak: float | None, command: str) -> str:
     """Return the measurement as a section of Markdown. peak: of the device in TFLOP/s, for the utilisation."""
     bucket = task.bucket
     lines = [
@@ -340,7 +195,7 @@ def section(task: Task, loops: dict[str, Alone], *, order: str, peak: float | No
         "",
         "| loop | s/step, median (min to max) | steps | tokens/s | TFLOP/s | MFU | peak allocated | peak reserved |",
         "|---|---|---|---|---|---|---|---|",
-        *(_row(name, task, loop, peak) for name, loop in loops.items()),
+        *(_row(name, task, loop, peak) for name, loop in measured.items()),
         "",
     ]
     return "\n".join(lines)
@@ -399,9 +254,9 @@ def main(words: Sequence[str]) -> int:
         alone = measure_alone(arguments.alone, task, warmup=arguments.warmup, steps=arguments.steps)
         print(json.dumps(asdict(alone)))
         return 0
-    loops, order = measure(task, arguments, words)
+    measured, order = measure(task, arguments, words)
     command = shlex.join(["python", "benchmarks/bench_wan.py", *words])
-    text = section(task, loops, order=order, peak=peak, command=command)
+    text = section(task, measured, order=order, peak=peak, command=command)
     print(text)
     if arguments.write:
         append(arguments.write, text)

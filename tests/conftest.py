@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from helpers.cli import reeltune
 from helpers.tiny import TinyRun, open_tiny
-
 from reeltune.demo.example import make_example
 from reeltune.families.wan.family import Wan
 

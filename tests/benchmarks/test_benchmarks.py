@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -16,20 +14,11 @@ from diffusers import WanTransformer3DModel
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+import bench_wan
+import flops
+from reeltune.contracts.clip import Bucket
+
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    """The benchmark of real sizes as a module."""
-    spec = importlib.util.spec_from_file_location("bench_wan", ROOT / "benchmarks/bench_wan.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their own module up while it is being made.
-    sys.modules["bench_wan"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def run_benchmark(name: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -54,26 +43,26 @@ def run_benchmark(name: str, *words: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_operations_are_those_counted_by_hand(
-    bench: ModuleType, size: str, shape: tuple[int, int, int], linear: float, attention: float
+    size: str, shape: tuple[int, int, int], linear: float, attention: float
 ) -> None:
     frames, height, width = shape
     tokens = ((frames - 1) // 4 + 1) * (height // 16) * (width // 16)
     # The numbers by hand are rounded to their last digit.
     for own, by_hand in (
-        (bench.linear_forward_flop(bench.SIZES[size], tokens=tokens), linear),
-        (bench.attention_forward_flop(bench.SIZES[size], tokens=tokens), attention),
+        (flops.linear_forward_flop(flops.SIZES[size], tokens=tokens), linear),
+        (flops.attention_forward_flop(flops.SIZES[size], tokens=tokens), attention),
     ):
         assert own / 1e12 == pytest.approx(by_hand, rel=2e-3)
 
 
-def test_a_lora_step_is_two_linear_and_three_attention_forwards(bench: ModuleType) -> None:
+def test_a_lora_step_is_two_linear_and_three_attention_forwards() -> None:
     # 2 * 82.0 + 3 * 200.9 and 2 * 785 + 3 * 893, in TFLOP.
-    assert bench.lora_step_flop(bench.SIZES["1.3B"], tokens=32_760) / 1e12 == pytest.approx(766.8, rel=1e-3)
-    assert bench.lora_step_flop(bench.SIZES["14B"], tokens=32_760) / 1e12 == pytest.approx(4249, rel=1e-3)
+    assert flops.lora_step_flop(flops.SIZES["1.3B"], tokens=32_760) / 1e12 == pytest.approx(766.8, rel=1e-3)
+    assert flops.lora_step_flop(flops.SIZES["14B"], tokens=32_760) / 1e12 == pytest.approx(4249, rel=1e-3)
 
 
-def test_the_formulas_count_what_torch_counts(bench: ModuleType) -> None:
-    size = bench.Size(heads=4, head_width=16, layers=6, ffn=256, text_width=32, time_width=32)
+def test_the_formulas_count_what_torch_counts() -> None:
+    size = flops.Size(heads=4, head_width=16, layers=6, ffn=256, text_width=32, time_width=32)
     transformer = WanTransformer3DModel(
         num_attention_heads=4, attention_head_dim=16, text_dim=32, freq_dim=32, ffn_dim=256, num_layers=6
     )
@@ -82,7 +71,7 @@ def test_the_formulas_count_what_torch_counts(bench: ModuleType) -> None:
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
         transformer(torch.randn(1, 16, 9, 16, 16), torch.tensor([500]), torch.randn(1, 512, 32))
     tokens = 9 * 8 * 8
-    formula = bench.linear_forward_flop(size, tokens=tokens) + bench.attention_forward_flop(size, tokens=tokens)
+    formula = flops.linear_forward_flop(size, tokens=tokens) + flops.attention_forward_flop(size, tokens=tokens)
     counts = counter.get_flop_counts()
     in_blocks = sum(sum(counts[f"WanTransformer3DModel.blocks.{block}"].values()) for block in range(6))
     assert formula == in_blocks
@@ -90,16 +79,16 @@ def test_the_formulas_count_what_torch_counts(bench: ModuleType) -> None:
     assert 0.95 < formula / counter.get_total_flops() < 1
 
 
-def test_the_peak_is_found_by_the_name_of_the_gpu(bench: ModuleType) -> None:
-    assert bench.known_peak_tflops("NVIDIA H100 80GB HBM3") == 989
-    assert bench.known_peak_tflops("NVIDIA A100-SXM4-80GB") == 312
-    assert bench.known_peak_tflops("NVIDIA GeForce RTX 4090") == 165
+def test_the_peak_is_found_by_the_name_of_the_gpu() -> None:
+    assert flops.known_peak_tflops("NVIDIA H100 80GB HBM3") == 989
+    assert flops.known_peak_tflops("NVIDIA A100-SXM4-80GB") == 312
+    assert flops.known_peak_tflops("NVIDIA GeForce RTX 4090") == 165
     # The slower H100 has another name, and is asked for rather than flattered.
-    assert bench.known_peak_tflops("NVIDIA H100 PCIe") is None
+    assert flops.known_peak_tflops("NVIDIA H100 PCIe") is None
 
 
-def test_the_random_base_has_the_number_types_and_tables_of_a_loaded_one(bench: ModuleType, tmp_path: Path) -> None:
-    made = bench.random_transformer(bench.SIZES["tiny"], torch.device("cpu"))
+def test_the_random_base_has_the_number_types_and_tables_of_a_loaded_one(tmp_path: Path) -> None:
+    made = bench_wan.random_transformer(flops.SIZES["tiny"], torch.device("cpu"))
     made.save_pretrained(tmp_path)
     loaded = WanTransformer3DModel.from_pretrained(tmp_path, dtype=torch.bfloat16)
     for own, stock in (
@@ -112,7 +101,7 @@ def test_the_random_base_has_the_number_types_and_tables_of_a_loaded_one(bench: 
     assert torch.get_default_dtype() == torch.float32
 
 
-def test_both_loops_train_the_same_tensors_at_finite_loss(bench: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_loops_train_the_same_tensors_at_finite_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     trained = []
     original = torch.optim.AdamW.step
 
@@ -123,8 +112,8 @@ def test_both_loops_train_the_same_tensors_at_finite_loss(bench: ModuleType, mon
         original(self)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", counting)
-    task = bench.Task("tiny", bench.Bucket(96, 64, 17), 1, torch.device("cpu"))
-    for make in (bench.reeltune_step, bench.bare_step):
+    task = bench_wan.Task("tiny", Bucket(96, 64, 17), 1, torch.device("cpu"))
+    for make in (bench_wan.reeltune_step, bench_wan.bare_step):
         make(task)()
     assert len(trained) == 2
     assert trained[0] == trained[1]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import WanTransformer3DModel
-from helpers.tiny import open_tiny, random_batch
 from torch import Tensor, nn
 
+from helpers.tiny import open_tiny, random_batch
 from reeltune.adapters.export import save_diffusers
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.config.adapter import AdapterOptions

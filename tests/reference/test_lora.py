@@ -9,11 +9,11 @@ import pytest
 import torch
 from diffusers import WanTransformer3DModel
 from diffusers.loaders.lora_conversion_utils import _convert_non_diffusers_wan_lora_to_diffusers
-from helpers.tiny import open_tiny, random_batch
 from peft import LoraConfig
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from helpers.tiny import open_tiny, random_batch
 from reeltune.adapters.export import save_comfyui, save_diffusers
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.config.adapter import AdapterOptions

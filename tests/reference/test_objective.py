@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.tiny import random_batch
 from scipy import stats
 
+from helpers.tiny import random_batch
 from reeltune.objective.flow import FlowMatching
 from reeltune.objective.timesteps import shift_sigma
 from reeltune.randomness import Draws

@@ -9,9 +9,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
 from diffusers.video_processor import VideoProcessor
-from helpers.tiny import open_tiny, random_batch
 from transformers import UMT5EncoderModel
 
+from helpers.tiny import open_tiny, random_batch
 from reeltune.contracts.batch import Noised
 from reeltune.data.decode import to_model_range
 from reeltune.families.wan.family import Wan

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from helpers.cli import reeltune, reeltune_here
 from helpers.tiny import TinyRun, copy_prepared
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.cli import Ending, reeltune_here
-from helpers.tiny import TinyRun, copy_prepared
 from safetensors.torch import load_file
 
+from helpers.cli import Ending, reeltune_here
+from helpers.tiny import TinyRun, copy_prepared
 from reeltune.train.loop import Loop
 
 SHORT = ("train", "--example", "tiny", "max_train_steps=2", "checkpointing_steps=2", "validation_prompt=")

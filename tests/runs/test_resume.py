@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+
 from helpers.cli import reeltune, start_reeltune
 from helpers.tiny import TinyRun, copy_prepared
-from safetensors.torch import load_file
 
 WORDS = (
     *("train", "--example", "tiny", "max_train_steps=20", "checkpointing_steps=5", "checkpoints_total_limit=4"),

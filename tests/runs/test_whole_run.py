@@ -10,10 +10,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from helpers.cli import reeltune
-from helpers.tiny import TinyRun
 from safetensors.torch import load_file
 
+from helpers.cli import reeltune
+from helpers.tiny import TinyRun
 from reeltune.media import read_video, write_mp4
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.cli import reeltune_here
 
+from helpers.cli import reeltune_here
 from reeltune.cli import examples, main, train
 from reeltune.errors import ShortageError
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from av.video.stream import VideoStream
-from helpers.clips import even_times, frames_shown, indexed_frames, read_index, whole_picture, write_clip
 from PIL import Image
 
+from helpers.clips import even_times, frames_shown, indexed_frames, read_index, whole_picture, write_clip
 from reeltune.contracts.clip import Bucket, Placement
 from reeltune.data.decode import decode, to_model_range
 from reeltune.data.frames import first_window, frames_available, training_rate

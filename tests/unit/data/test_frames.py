@@ -4,8 +4,8 @@ from fractions import Fraction
 from itertools import accumulate
 
 import pytest
-from helpers.clips import clip_info, even_times, frames_shown
 
+from helpers.clips import clip_info, even_times, frames_shown
 from reeltune.contracts.clip import ClipInfo
 from reeltune.data.frames import (
     first_window,

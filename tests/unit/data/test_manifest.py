@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.clips import clip_info
 
+from helpers.clips import clip_info
 from reeltune.config.datasets import VideoOptions
 from reeltune.contracts.clip import Bucket, FileRef, ManifestRow, Placement, Sample
 from reeltune.data.frames import first_window, training_rate

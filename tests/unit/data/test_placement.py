@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from helpers.clips import clip_info
 
+from helpers.clips import clip_info
 from reeltune.config.datasets import VideoOptions
 from reeltune.contracts.clip import Bucket, ClipInfo, Placement
 from reeltune.contracts.geometry import LatentGeometry

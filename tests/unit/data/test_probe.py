@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 from av.container import OutputContainer
-from helpers.clips import even_times, indexed_frames, read_index, whole_picture, write_clip
 
+from helpers.clips import even_times, indexed_frames, read_index, whole_picture, write_clip
 from reeltune.data.decode import decode
 from reeltune.data.probe import UnreadableVideo, probe
 from reeltune.media import read_video, write_mp4

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.clips import indexed_frames
 
+from helpers.clips import indexed_frames
 from reeltune.config.datasets import VideoDataset, VideoOptions
 from reeltune.contracts.clip import ManifestRow
 from reeltune.contracts.geometry import LatentGeometry

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import WanTransformer3DModel
-from helpers.tiny import open_tiny
 from safetensors import safe_open
 from transformers import UMT5EncoderModel
 
+from helpers.tiny import open_tiny
 from reeltune.families.loading import fingerprint
 
 CPU = torch.device("cpu")

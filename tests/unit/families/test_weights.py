@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import WanTransformer3DModel
-from helpers.tiny import open_tiny
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from helpers.tiny import open_tiny
 from reeltune.errors import ModelError
 from reeltune.families.wan.family import Wan
 from reeltune.families.weights import read_header, weights_folder

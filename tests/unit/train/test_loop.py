@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.toy import Ears, Toy, toy_batch, toy_loop
 
+from helpers.toy import Ears, Toy, toy_batch, toy_loop
 from reeltune.contracts.batch import Batch
 from reeltune.contracts.events import (
     CheckpointSaved,
