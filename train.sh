@@ -8,4 +8,5 @@ if [ $# -eq 0 ] && [ ! -e config/config.json ]; then
     say "no config/config.json in $PWD and no arguments: running the bundled example (--example tiny)"
     set -- --example tiny
 fi
+export REELTUNE_COMMAND="$0"
 exec "$VENV/bin/python" -m reeltune train "$@"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     quiet_threads()
     with before_training():
         config, datasets = _prepare(arguments, words)
+    command = _command(arguments, words)
 
     from reeltune.report.console import TrainingConsole, track
     from reeltune.report.ending import last_screen
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         track=track,
         sinks_for=lambda folder: [TrainingConsole(), Journal(folder / "events.jsonl")],
     )
-    print(last_screen(outcome))
+    print(last_screen(outcome, command))
     return 0
 
 
@@ -81,6 +83,14 @@ def _prepare(arguments: argparse.Namespace, words: Sequence[str]) -> tuple[Confi
     if source.kind == "example":
         make_example(source.name, lambda line: print(line, flush=True))
     return config, datasets
+
+
+def _command(arguments: argparse.Namespace, words: Sequence[str]) -> str:
+    """Return what to type to go on with this run: as it was typed, but for a wish to start afresh."""
+    flags = [word for kind in SOURCES if (value := getattr(arguments, kind)) for word in (f"--{kind}", str(value))]
+    kept = [word for word in words if not word.removeprefix("--").startswith("resume_from_checkpoint=")]
+    # A script that calls this command says how it is called itself.
+    return " ".join([os.environ.get("REELTUNE_COMMAND", "reeltune train"), shlex.join([*flags, *kept])]).strip()
 
 
 @dataclass(frozen=True)

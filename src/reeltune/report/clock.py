@@ -38,6 +38,11 @@ class Clock:
         return self.done >= self.total
 
     @property
+    def seconds(self) -> float:
+        """From the start to the last unit, or to the stop."""
+        return self._latest - self._started
+
+    @property
     def count(self) -> str:
         return f"{self.done}/{self.total}"
 
@@ -56,7 +61,7 @@ class Clock:
     def time(self) -> str:
         """The time that is left; before the first unit the time so far, at the end the time it took."""
         if self._stopped:
-            return f"took {duration(self._latest - self._started)}"
+            return f"took {duration(self.seconds)}"
         if not self._counted:
             return f"{clock_face(self.now() - self._started)} so far"
         left = self._seconds_per_unit * (self.total - self.done) - (self.now() - self._latest)
@@ -68,7 +73,7 @@ class Clock:
 
     @property
     def _seconds_per_unit(self) -> float:
-        return (self._latest - self._started) / self._counted
+        return self.seconds / self._counted
 
 
 def duration(seconds: float) -> str:

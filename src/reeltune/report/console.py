@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 def track(items: Iterable[Item], title: str, total: int, unit: str) -> Iterator[Item]:
     """Hand the items through while showing progress; see `contracts.progress.Track`."""
-    meter = open_meter(title, Clock(unit, total=total))
+    meter = open_meter(title, Clock(unit, total=total), silent_s=1.0)
     try:
         for item in items:
             yield item

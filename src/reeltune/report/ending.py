@@ -11,10 +11,13 @@ from rich.filesize import decimal
 from reeltune.contracts.outcome import Outcome
 
 
-def last_screen(outcome: Outcome) -> str:
-    """Return what a person should know when the command ends; only what is there is named."""
+def last_screen(outcome: Outcome, command: str) -> str:
+    """Return what a person should know when the command ends; only what is there is named.
+
+    command: what to type to go on with this run.
+    """
     places = _lines(_places(outcome.folder, outcome.result))
-    return "\n".join(["", _ending(outcome), *places, "", "Next:", *_lines(_next_steps(outcome))])
+    return "\n".join(["", _ending(outcome), *places, "", "Next:", *_lines(_next_steps(outcome, command))])
 
 
 def _lines(named: Iterator[tuple[str, str]]) -> list[str]:
@@ -46,14 +49,14 @@ def _places(folder: Path, result: Path) -> Iterator[tuple[str, str]]:
             yield name, str(folder / file)
 
 
-def _next_steps(outcome: Outcome) -> Iterator[tuple[str, str]]:
+def _next_steps(outcome: Outcome, command: str) -> Iterator[tuple[str, str]]:
     if _newest(outcome.folder / "validation", "*.mp4"):
         yield "look", "watch the video"
     if outcome.stopped:
-        yield "go on", "run the same command again"
+        yield "go on", command
     else:
         length = outcome.length or outcome.total_steps
-        yield "train on", f"run the same command with {outcome.length_option}={2 * length}"
+        yield "train on", f"{command} {outcome.length_option}={2 * length}"
     if outcome.result.exists():
         yield "use it in diffusers", f'pipeline.load_lora_weights("{outcome.result.parent.as_posix()}")'
     if _newest(outcome.folder / "comfyui", "*.safetensors"):

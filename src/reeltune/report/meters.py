@@ -40,11 +40,14 @@ class Meter(Protocol):
         ...
 
 
-def open_meter(title: str, clock: Clock) -> Meter:
-    """Start showing a piece of work; nothing is shown of work that is done already."""
+def open_meter(title: str, clock: Clock, *, silent_s: float = 0.0) -> Meter:
+    """Start showing a piece of work; nothing is shown of work that is done already.
+
+    silent_s: without a terminal, work that takes less is not spoken of.
+    """
     if clock.finished:
         return NoMeter()
-    return BarMeter(title, clock) if on_terminal() else LineMeter(title, clock)
+    return BarMeter(title, clock) if on_terminal() else LineMeter(title, clock, silent_s=silent_s)
 
 
 class NoMeter:
@@ -103,9 +106,10 @@ def fullest_wording(clock: Clock, detail: Sequence[str], *, room: int) -> str:
 
 
 class LineMeter:
-    """A log line every few seconds, and one at the end."""
+    """A log line every few seconds, and one at the end, unless the work was done within `silent_s` seconds."""
 
-    def __init__(self, title: str, clock: Clock) -> None:
+    def __init__(self, title: str, clock: Clock, *, silent_s: float = 0.0) -> None:
+        self._silent_s = silent_s
         self._title = title
         self._clock = clock
         self._detail: Sequence[str] = ()
@@ -125,7 +129,8 @@ class LineMeter:
         if not self._closed:
             self._closed = True
             self._clock.stop()
-            self._speak()
+            if not self._clock.finished or self._clock.seconds >= self._silent_s:
+                self._speak()
 
     def _speak(self) -> None:
         clock = self._clock

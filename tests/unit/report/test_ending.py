@@ -39,7 +39,9 @@ def outcome(folder: Path) -> Outcome:
 
 
 def test_the_screen_of_a_finished_run(folder: Path) -> None:
-    assert last_screen(outcome(folder)).replace(str(folder), "run").replace(folder.as_posix(), "run") == (
+    assert last_screen(outcome(folder), "reeltune train").replace(str(folder), "run").replace(
+        folder.as_posix(), "run"
+    ) == (
         """
 Finished: 1000 steps.
   adapter for diffusers:  run/pytorch_lora_weights.safetensors (23.4 MB)
@@ -51,7 +53,7 @@ Finished: 1000 steps.
 
 Next:
   look:                   watch the video
-  train on:               run the same command with max_train_steps=2000
+  train on:               reeltune train max_train_steps=2000
   use it in diffusers:    pipeline.load_lora_weights("run")
   use it in ComfyUI:      copy the adapter for ComfyUI to models/loras there"""
     )
@@ -60,30 +62,32 @@ Next:
 def test_a_hidden_draft_is_no_video(folder: Path) -> None:
     for path in (folder / "validation").glob("step-*.mp4"):
         path.unlink()
-    assert "video" not in last_screen(outcome(folder))
+    assert "video" not in last_screen(outcome(folder), "reeltune train")
 
 
 def test_a_run_that_left_little_names_only_that(tmp_path: Path) -> None:
-    assert last_screen(Outcome(tmp_path, tmp_path / "none.safetensors", step=0, total_steps=1)) == (
+    assert last_screen(Outcome(tmp_path, tmp_path / "none.safetensors", step=0, total_steps=1), "reeltune train") == (
         "\nStopped on request after step 0 of 1; everything is saved.\n\n"
-        "Next:\n  go on:                  run the same command again"
+        "Next:\n  go on:                  reeltune train"
     )
 
 
 def test_a_run_measured_in_epochs_is_told_of_epochs(folder: Path) -> None:
     by_epochs = dataclasses.replace(outcome(folder), length_option="num_train_epochs", length=5)
-    assert "with num_train_epochs=10\n" in last_screen(by_epochs)
-    assert "max_train_steps" not in last_screen(by_epochs)
+    assert "reeltune train num_train_epochs=10\n" in last_screen(by_epochs, "reeltune train")
+    assert "max_train_steps" not in last_screen(by_epochs, "reeltune train")
 
 
 def test_a_stopped_run_is_told_to_go_on(folder: Path) -> None:
-    screen = last_screen(dataclasses.replace(outcome(folder), step=400))
+    screen = last_screen(dataclasses.replace(outcome(folder), step=400), "reeltune train")
     assert "Stopped on request after step 400 of 1000" in screen
-    assert "run the same command again\n" in screen
+    assert "reeltune train\n" in screen
     assert "max_train_steps" not in screen
 
 
 def test_a_single_step_is_one_step(folder: Path) -> None:
     one = dataclasses.replace(outcome(folder), step=1, total_steps=1)
-    assert "Finished: 1 step.\n" in last_screen(one)
-    assert "Nothing to do: the one step is done." in last_screen(dataclasses.replace(one, nothing_to_do=True))
+    assert "Finished: 1 step.\n" in last_screen(one, "reeltune train")
+    assert "Nothing to do: the one step is done." in last_screen(
+        dataclasses.replace(one, nothing_to_do=True), "reeltune train"
+    )

@@ -26,11 +26,16 @@ def test_long_work_speaks_every_five_seconds_and_at_the_end(said: list[str], now
     ]
 
 
-def test_short_work_says_only_its_end(said: list[str]) -> None:
+def test_work_of_less_than_a_second_is_not_spoken_of(said: list[str]) -> None:
     assert list(track(iter("abc"), "encoding clips", 3, "clips")) == ["a", "b", "c"]
-    assert len(said) == 1
-    assert said[0].startswith("encoding clips 3/3, ")
-    assert said[0].endswith(", took 0.0 s")
+    assert said == []
+
+
+def test_work_of_a_second_says_only_its_end(said: list[str], now) -> None:
+    meter = LineMeter("encoding clips", Clock("clips", total=1, now=now), silent_s=1.0)
+    now.seconds = 1.0
+    meter.advance()
+    assert said == ["encoding clips 1/1, 1.0 clips/s, took 1.0 s"]
 
 
 def test_work_cut_short_says_where(said: list[str], now) -> None:
@@ -61,7 +66,7 @@ def test_work_that_is_done_already_says_nothing(said: list[str]) -> None:
 def test_a_plain_log_has_no_escape_codes_whatever_the_environment_asks() -> None:
     code = (
         "from reeltune.log import set_up_logging; from reeltune.report.console import track; set_up_logging()\n"
-        "for _ in track(range(3), 'encoding clips', 3, 'clips'): pass"
+        "import time\nfor _ in track(range(2), 'encoding clips', 2, 'clips'): time.sleep(0.6)"
     )
     environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color"}
     outcome = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)

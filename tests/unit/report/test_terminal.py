@@ -101,7 +101,8 @@ def test_a_long_path_is_left_for_the_terminal_to_wrap(on_a_terminal: OnATerminal
 
 
 def test_a_terminal_that_cannot_redraw_gets_plain_lines(on_a_terminal: OnATerminal) -> None:
-    screen = on_a_terminal("for _ in track(range(3), 'encoding clips', 3, 'clips'): log.info('[a] line')", TERM="dumb")
+    work = "import time\nfor _ in track(range(3), 'encoding clips', 3, 'clips'): log.info('[a] line'); time.sleep(0.4)"
+    screen = on_a_terminal(work, TERM="dumb")
     assert screen.status == 0
     assert "\x1b" not in screen.raw
     *lines, end, rest = screen.lines
