@@ -1,4 +1,4 @@
-"""Video files on disk: frames in, mp4 or png out, and back. numpy and PyAV only.
+"""Video files on disk: frames in, mp4 or png out. numpy and PyAV only.
 
 Frames are uint8 arrays of shape (F, H, W, 3), RGB. What is written plays everywhere: H.264, yuv420p, BT.709 limited
 range, and the index at the front so that a browser can start before the file has arrived.
@@ -6,7 +6,6 @@ range, and the index at the front so that a browser can start before the file ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -39,13 +38,6 @@ def write_mp4(path: Path, frames: Frames, *, fps: float) -> None:
             frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-
-
-def read_video(path: Path) -> Iterator[np.ndarray]:
-    """Yield every frame in presentation order, each uint8 (H, W, 3)."""
-    with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
 
 
 def write_png(path: Path, frame: np.ndarray) -> None:

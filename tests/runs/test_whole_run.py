@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from helpers.cli import reeltune
 from helpers.tiny import TinyRun
-from reeltune.media import read_video, write_mp4
+from helpers.video import read_video
+from reeltune.media import write_mp4
 
 
 def test_it_leaves_an_adapter_checkpoints_and_videos(finished: TinyRun) -> None:

@@ -13,8 +13,3 @@ class Track(Protocol):
     """Show a loop's progress, rate and remaining time while its items are handed through unchanged."""
 
     def __call__(self, items: Iterable[Item], title: str, total: int, unit: str) -> Iterator[Item]: ...
-
-
-def silently(items: Iterable[Item], title: str, total: int, unit: str) -> Iterator[Item]:
-    """The `Track` that shows nothing."""
-    yield from items

@@ -49,7 +49,9 @@ def assemble(
     """Load the transformer, attach what is trained, and put the loop together."""
     draws = Draws(config.training.seed)
     transformer = family.load_transformer(device)
-    lora = _adapter(config, transformer, family, draws)
+    lora = attach_lora(transformer, config.adapter, family.facts.adapter_targets, seed=_adapter_seed(draws))
+    _require_room(config, lora)
+    _set_for_training(config, transformer)
     source = _batches(config, datasets, prepared, draws, pin=device.type == "cuda")
     keeping = _keeping(config, lora, family, prepared)
     return Loop(
@@ -75,19 +77,23 @@ def checkpoints_of(config: Config) -> Checkpoints:
     return Checkpoints(Path(config.reporting.output_dir).expanduser(), config.reporting.checkpoints_total_limit)
 
 
-def _adapter(config: Config, transformer: nn.Module, family: Family, draws: Draws) -> Lora:
-    seed = int(draws.stream(Purpose.ADAPTER).integers(2**63))
-    lora = attach_lora(transformer, config.adapter, family.facts.adapter_targets, seed=seed)
+def _adapter_seed(draws: Draws) -> int:
+    return int(draws.stream(Purpose.ADAPTER).integers(2**63))
+
+
+def _require_room(config: Config, lora: Lora) -> None:
     weights = sum(parameter.numel() for parameter in lora.trainable().values())
     checkpoints = checkpoints_of(config)
     # One more than are kept: the oldest goes when the newest stands. Those that exist have their room.
     to_come = max(1, checkpoints.limit + 1 - len(checkpoints.steps()))
     size = FLOAT32_BYTES * TENSORS_PER_WEIGHT * weights * to_come
     require_room(checkpoints.folder, size, f"{to_come} checkpoints")
+
+
+def _set_for_training(config: Config, transformer: nn.Module) -> None:
     transformer.train()
     if config.training.gradient_checkpointing:
         transformer.enable_gradient_checkpointing()  # pyright: ignore[reportCallIssue]
-    return lora
 
 
 def _state(config: Config, lora: Lora) -> TrainState:

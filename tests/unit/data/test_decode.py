@@ -12,11 +12,12 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from helpers.clips import even_times, frames_shown, indexed_frames, read_index, whole_picture, write_clip
+from helpers.video import read_video
 from reeltune.contracts.clip import Bucket, Placement
 from reeltune.data.decode import decode, to_model_range
 from reeltune.data.frames import first_window, frames_available, training_rate
 from reeltune.data.probe import UnreadableVideo, probe
-from reeltune.media import read_video, write_mp4
+from reeltune.media import write_mp4
 
 
 def trained_numbers(path: Path) -> list[int]:

@@ -9,9 +9,10 @@ import pytest
 from av.container import OutputContainer
 
 from helpers.clips import even_times, indexed_frames, read_index, whole_picture, write_clip
+from helpers.video import read_video
 from reeltune.data.decode import decode
 from reeltune.data.probe import UnreadableVideo, probe
-from reeltune.media import read_video, write_mp4
+from reeltune.media import write_mp4
 
 TURN = 65_536
 
