@@ -18,6 +18,7 @@ from reeltune.adapters.export import save_comfyui, save_diffusers
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.config.adapter import AdapterOptions
 from reeltune.contracts.batch import Noised
+from reeltune.demo.model import make_model
 from reeltune.families.wan.family import FACTS
 
 CPU = torch.device("cpu")
@@ -154,3 +155,12 @@ def test_files_of_equal_weights_are_equal_to_the_byte(tiny_model, tmp_path) -> N
         save_comfyui(tmp_path / name / "b.safetensors", lora.trainable(), lora, FACTS.comfyui_names)
     for name in ("a.safetensors", "b.safetensors"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_thirty_blocks_give_two_hundred_and_forty_modules(tmp_path: Path) -> None:
+    make_model(tmp_path / "model", ["a white circle"], blocks=30)
+    transformer = open_tiny(tmp_path / "model", torch.float32).load_transformer(CPU)
+    lora = attach_lora(transformer, AdapterOptions(lora_rank=2), FACTS.adapter_targets, seed=0)
+    path = tmp_path / "pytorch_lora_weights.safetensors"
+    save_diffusers(path, lora.trainable(), lora)
+    assert len(load_file(path)) == 2 * 240

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,3 +167,30 @@ def test_the_result_holds_the_weights_that_were_looked_at(tmp_path, main: str, o
         for kind, place in ((main, folder), (other, folder / other)):
             for name in ("pytorch_lora_weights.safetensors", "comfyui/my run.safetensors"):
                 assert torch.equal(load_file(place / name)["w"], weights[kind]["w"])
+
+
+KILLED_WHILE_SAVING = """
+import os, signal, sys
+import signal
+import subprocess
+import sys
+from pathlib import Path
+import torch
+from reeltune.train.checkpoint import Checkpoints
+from reeltune.train.state import Snapshot
+weights = {"raw": {"a": torch.ones(3)}}
+checkpoints = Checkpoints(Path(sys.argv[1]), limit=1)
+checkpoints.save(Snapshot(1, weights, {}, {}), {}, lambda folder: None)
+checkpoints.save(Snapshot(2, weights, {}, {}), {}, lambda folder: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_killed_in_the_middle_of_a_save_the_older_checkpoint_stands(tmp_path) -> None:
+    outcome = subprocess.run([sys.executable, "-c", KILLED_WHILE_SAVING, str(tmp_path)], check=False)
+    assert outcome.returncode == -signal.SIGKILL
+    checkpoints = Checkpoints(tmp_path, limit=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".checkpoint-2.writing", "checkpoint-1"]
+    assert checkpoints.choose("latest") == 1
+    assert torch.equal(checkpoints.load(1).weights["raw"]["a"], torch.ones(3))
+    checkpoints.clear_drafts()
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
