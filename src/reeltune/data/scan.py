@@ -13,7 +13,7 @@ from reeltune.data.buckets import Sizing
 from reeltune.data.captions import missing_caption, read_captions
 from reeltune.data.placement import Rules, place
 from reeltune.data.probe import UnreadableVideo, probe
-from reeltune.data.sources import find_videos
+from reeltune.data.sources import EXTENSIONS, find_unread, find_videos
 from reeltune.errors import DataError
 
 
@@ -28,20 +28,29 @@ def scan(
 ) -> tuple[ManifestRow, ...]:
     """Look at every video of a dataset and return one row for each, in the order of their paths.
 
+    Pictures, and videos of kinds that are not read, follow with a row each that says so.
+
     sizing, minimum_image_size: the dataset's own or the global ones; the caller decides.
     track: called as track(files, title, total=, unit=) and iterated in place of files, to show progress.
     Raises DataError for a folder without videos, and when more than a tenth of the captions are missing.
     """
     assert sizing.alignment % geometry.side_multiple == 0, (sizing, geometry)
-    files = find_videos(Path(dataset.instance_data_dir).expanduser())
+    folder = Path(dataset.instance_data_dir).expanduser()
+    files = find_videos(folder)
     # Captions first: they cost nothing, and a forgotten folder of captions shows before the long look at the clips.
     captions = {file.path: _captions(file.path, dataset) for file in files}
     _check_captions(captions, dataset)
     rules = Rules(dataset.video, sizing, minimum_image_size, geometry, model_fps)
-    return tuple(
+    rows = [
         _row(file, captions[file.path], dataset_id=dataset.id, rules=rules)
         for file in track(files, f"reading {dataset.id}", total=len(files), unit="clips")
-    )
+    ]
+    return (*rows, *(_unread_row(path) for path in find_unread(folder)))
+
+
+def _unread_row(path: Path) -> ManifestRow:
+    kind = path.suffix.lower()
+    return ManifestRow(path, sample=None, reason=f"not read: {kind} is none of {' '.join(EXTENSIONS)}; convert it")
 
 
 def _row(file: FileRef, captions: tuple[str, ...] | str, *, dataset_id: str, rules: Rules) -> ManifestRow:

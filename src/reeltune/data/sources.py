@@ -11,6 +11,10 @@ from reeltune.contracts.clip import FileRef
 from reeltune.errors import DataError
 
 EXTENSIONS = (".mp4", ".mkv", ".m4v", ".mov", ".webm", ".avi")
+UNREAD = (".gif", ".webp", ".apng", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".avif", ".heic") + (
+    (".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp", ".ogv", ".vob")
+)
+"""Pictures and videos of kinds that are not read: each is named in the manifest, so that none vanishes."""
 
 
 def find_videos(folder: Path) -> list[FileRef]:
@@ -25,6 +29,12 @@ def find_videos(folder: Path) -> list[FileRef]:
     if not videos:
         raise DataError(_nothing_found(folder, files))
     return [_file_ref(path) for path in sorted(videos, key=lambda path: path.relative_to(folder).as_posix())]
+
+
+def find_unread(folder: Path) -> list[Path]:
+    """List the pictures and videos in a folder and its subfolders that `find_videos` passes by, sorted alike."""
+    unread = [path for path in _files(folder) if path.suffix.lower() in UNREAD]
+    return sorted(unread, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def _check_folder(folder: Path) -> None:

@@ -109,3 +109,11 @@ def test_one_caption_for_all_that_is_not_set_is_said_once(tmp_path: Path):
 def test_scanning_needs_no_torch():
     code = "import reeltune.data.scan, reeltune.data.manifest, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_media_that_is_not_read_has_a_row_that_says_so(tmp_path: Path):
+    add_clip(tmp_path, "a")
+    (tmp_path / "b.gif").write_bytes(b"GIF89a")
+    rows = rows_of(tmp_path)
+    assert [(row.path.name, row.sample is not None) for row in rows] == [("a.mp4", True), ("b.gif", False)]
+    assert rows[1].reason.startswith("not read: .gif is none of .mp4 ")

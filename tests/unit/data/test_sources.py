@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reeltune.data.sources import find_videos
+from reeltune.data.sources import find_unread, find_videos
 from reeltune.errors import DataError
 
 
@@ -80,3 +80,12 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "scandir", refusing)
     with pytest.raises(DataError, match=r"locked cannot be read: Permission denied; .*chmod"):
         find_videos(tmp_path)
+
+
+def test_pictures_and_other_videos_are_listed_apart(tmp_path: Path):
+    touch(tmp_path, "a.mp4", "b.GIF", "sub/c.jpg", "sub/d.mpg", "notes.txt", ".hidden.gif")
+    assert [path.relative_to(tmp_path).as_posix() for path in find_unread(tmp_path)] == [
+        "b.GIF",
+        "sub/c.jpg",
+        "sub/d.mpg",
+    ]
