@@ -12,6 +12,8 @@ import torch
 
 log = logging.getLogger(__name__)
 
+_STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 DTYPES = {"bf16": torch.bfloat16, "no": torch.float32}
 """`mixed_precision` as a number type."""
 
@@ -40,9 +42,12 @@ class Stop:
 
 @contextmanager
 def stop_on_signal() -> Iterator[Stop]:
-    """Let SIGINT and SIGTERM ask for a stop for as long as the block lasts."""
+    """Let Ctrl-C, SIGTERM and a lost terminal ask for a stop for as long as the block lasts.
+
+    A signal that is ignored already, as under nohup, stays ignored.
+    """
     stop = Stop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [number for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
     before = [signal.signal(number, stop.ask) for number in numbers]
     try:
         yield stop
