@@ -53,7 +53,7 @@ def assemble(
     _require_room(config, lora)
     _set_for_training(config, transformer)
     source = _batches(config, datasets, prepared, draws, pin=device.type == "cuda")
-    keeping = _keeping(config, lora, family, prepared)
+    keeping = _keeping(config, plan, lora, family, prepared)
     return Loop(
         pace=_pace(config, plan),
         family=family,
@@ -130,7 +130,7 @@ def _pace(config: Config, plan: Plan) -> Pace:
     )
 
 
-def _keeping(config: Config, lora: Lora, family: Family, prepared: Prepared) -> Keeping:
+def _keeping(config: Config, plan: Plan, lora: Lora, family: Family, prepared: Prepared) -> Keeping:
     averaged = config.training.use_ema and config.rendering.ema_validation == "ema_only"
     results = Results(
         run_name=Path(config.reporting.output_dir).name,
@@ -138,7 +138,11 @@ def _keeping(config: Config, lora: Lora, family: Family, prepared: Prepared) -> 
         save_diffusers=functools.partial(save_diffusers, lora=lora),
         save_comfyui=functools.partial(save_comfyui, lora=lora, names=family.facts.comfyui_names),
     )
-    records = {"config.json": config.flat(), "data.json": {"fingerprint": prepared.fingerprint}}
+    records = {
+        "config.json": config.flat(),
+        "plan.json": plan.record(),
+        "data.json": {"fingerprint": prepared.fingerprint},
+    }
     return Keeping(checkpoints_of(config), results, records)
 
 

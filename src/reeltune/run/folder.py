@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def move_aside(folder: Path) -> None:
         log.info("starting afresh; the earlier run in %s was moved to %s", folder, aside)
 
 
-def write_records(folder: Path, records: dict[str, dict[str, Any]]) -> None:
+def write_records(folder: Path, records: Mapping[str, dict[str, Any]]) -> None:
     """Write what a run says of itself as JSON files, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, record in records.items():

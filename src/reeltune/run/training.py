@@ -76,16 +76,14 @@ def _carry_out(
             audience=audience,
             stop_requested=stop.asked,
         )
-        _open_folder(loop, folder, config, prepared, plan=plan, start=start)
+        _open_folder(loop, folder, config, prepared, start=start)
         loop.run()
         if loop.state.step >= plan.total_steps:
             mark_finished(folder, loop.state.step)
     return _outcome(folder, plan, loop.state.step)
 
 
-def _open_folder(
-    loop: Loop, folder: Path, config: Config, prepared: Prepared, *, plan: Plan, start: int | None
-) -> None:
+def _open_folder(loop: Loop, folder: Path, config: Config, prepared: Prepared, *, start: int | None) -> None:
     """Bring the loop to where the run goes on, and let the folder say what the run is."""
     checkpoints = loop.keeping.checkpoints
     if not config.reporting.resume_from_checkpoint:
@@ -98,7 +96,7 @@ def _open_folder(
         for place in checkpoints.set_aside_after(start):
             log.info("a later checkpoint was renamed to %s", place.name)
     checkpoints.clear_drafts()
-    write_records(folder, {**loop.keeping.records, "plan.json": plan.record()})
+    write_records(folder, loop.keeping.records)
     write_manifest(prepared.rows, folder / "manifest.jsonl")
 
 

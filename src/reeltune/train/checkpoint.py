@@ -7,7 +7,7 @@ ones go after the new one stands. What is in a folder:
     trainable.safetensors  the trained tensors, float32
     ema.safetensors        their average, when one is kept
     optimizer.safetensors  the optimizer's tensors; optimizer.json the rest of its state
-    config.json, data.json the options of the run, and the fingerprint of what it trains on
+    config.json, plan.json what the run was asked, and what it worked out; data.json the fingerprint of its data
     and the adapter files, as `results.py` writes them
 """
 
