@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src/reeltune"
 
 LINES = (
     ("errors", "log"),
-    ("contracts", "config", "media", "randomness", "tensor_files"),
+    ("contracts", "config", "media", "randomness", "tensor_files", "whole_files"),
     ("data", "objective", "adapters"),
     ("cache",),
     ("train", "report", "families", "demo"),

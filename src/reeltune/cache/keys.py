@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from reeltune.contracts.clip import FileRef, Sample
+from reeltune.whole_files import write_json
 
 TRANSFORM_VERSION = 1
 """Raised whenever decoding, resizing, cropping or normalising changes what comes out."""
@@ -45,15 +46,17 @@ class ContentFingerprints:
 
     def save(self) -> None:
         """Write what is known, whole or not at all."""
-        self._memory.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._memory.with_suffix(".new")
-        draft.write_text(json.dumps(self._known, indent=0, sort_keys=True), encoding="utf-8")
-        draft.replace(self._memory)
+        write_json(self._memory, self._known)
+
+
+def digest_of(content: object) -> str:
+    """Name anything that JSON can say by its content."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _key(parts: dict[str, object]) -> str:
-    text = json.dumps({"version": TRANSFORM_VERSION, **parts}, sort_keys=True, ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return digest_of({"version": TRANSFORM_VERSION, **parts})
 
 
 def _fingerprint(path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from reeltune.errors import CacheError, ShortageError
+from reeltune.whole_files import whole_file
 
 _TENSOR = "tensor"
 
@@ -51,17 +51,13 @@ class TensorStore:
         path = self.path(key)
         tensor = tensor.detach().cpu().contiguous()
         data = safetensors.torch.save({_TENSOR: tensor}, metadata={"checksum": _checksum(tensor)})
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(data)
-            draft.replace(path)
+            with whole_file(path) as draft:
+                draft.write_bytes(data)
         except OSError as error:
             raise ShortageError(
                 f"{path} cannot be written: {error.strerror}. Make room or give permission; what is encoded is kept."
             ) from error
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def _checksum(tensor: Tensor) -> str:

@@ -36,3 +36,8 @@ class ReportingOptions(Section):
         also=("checkpoint_step_interval",),
     )
     checkpoints_total_limit: int = option(5, "Checkpoints kept; the oldest goes first.", ge=1)
+
+    @property
+    def run_folder(self) -> Path:
+        """The folder of this run, with a home folder's `~` resolved."""
+        return Path(self.output_dir).expanduser()

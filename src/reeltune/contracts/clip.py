@@ -6,6 +6,7 @@ with its captions, becomes a `Sample`. Each file that is found ends as one `Mani
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,3 +101,8 @@ class ManifestRow:
     path: Path
     sample: Sample | None
     reason: str = ""
+
+
+def samples_of(rows: Sequence[ManifestRow]) -> list[Sample]:
+    """Return what is trained, in the order of the rows."""
+    return [row.sample for row in rows if row.sample]

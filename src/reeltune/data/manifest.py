@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from reeltune.config.datasets import VideoOptions
 from reeltune.contracts.clip import ManifestRow, Sample
 from reeltune.data.frames import source_seconds, training_rate
 from reeltune.errors import DataError
+from reeltune.whole_files import whole_file
 
 
 def require_usable(rows: Sequence[ManifestRow]) -> None:
@@ -46,13 +46,10 @@ def rate_notes(rows: Sequence[ManifestRow], video: VideoOptions, *, model_fps: f
 
 def write_manifest(rows: Sequence[ManifestRow], path: Path) -> None:
     """Write one JSON object per file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
     lines = [json.dumps(_record(row), ensure_ascii=False) + "\n" for row in rows]
     # A file name that is not UTF-8 holds lone surrogates; backslashreplace writes them as JSON's own escapes.
-    with unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+    with whole_file(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(lines)
-    os.replace(unfinished, path)
 
 
 def _record(row: ManifestRow) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from reeltune.data.buckets import Sizing
 from reeltune.data.captions import missing_caption, read_captions
 from reeltune.data.placement import Rules, place
 from reeltune.data.probe import UnreadableVideo, probe
-from reeltune.data.sources import EXTENSIONS, find_unread, find_videos
+from reeltune.data.sources import EXTENSIONS, find_media
 from reeltune.errors import DataError
 
 
@@ -35,8 +35,8 @@ def scan(
     Raises DataError for a folder without videos, and when more than a tenth of the captions are missing.
     """
     assert sizing.alignment % geometry.side_multiple == 0, (sizing, geometry)
-    folder = Path(dataset.instance_data_dir).expanduser()
-    files = find_videos(folder)
+    media = find_media(Path(dataset.instance_data_dir).expanduser())
+    files = media.videos
     # Captions first: they cost nothing, and a forgotten folder of captions shows before the long look at the clips.
     captions = {file.path: _captions(file.path, dataset) for file in files}
     _check_captions(captions, dataset)
@@ -45,7 +45,7 @@ def scan(
         _row(file, captions[file.path], dataset_id=dataset.id, rules=rules)
         for file in track(files, f"reading {dataset.id}", total=len(files), unit="clips")
     ]
-    return (*rows, *(_unread_row(path) for path in find_unread(folder)))
+    return (*rows, *(_unread_row(path) for path in media.unread))
 
 
 def _unread_row(path: Path) -> ManifestRow:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from reeltune.contracts.clip import FileRef
@@ -17,24 +18,26 @@ UNREAD = (".gif", ".webp", ".apng", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".t
 """Pictures and videos of kinds that are not read: each is named in the manifest, so that none vanishes."""
 
 
-def find_videos(folder: Path) -> list[FileRef]:
-    """List the videos in a folder and its subfolders, sorted by path below the folder.
+@dataclass(frozen=True)
+class Media:
+    """The videos of a folder, and the pictures and videos of kinds that are not read; each sorted by path below it."""
+
+    videos: list[FileRef]
+    unread: list[Path]
+
+
+def find_media(folder: Path) -> Media:
+    """List the videos and other media in a folder and its subfolders.
 
     Hidden files and folders are skipped. Symbolic links are followed; a folder reached twice is listed once.
     Raises DataError when the folder is missing, is not a folder, cannot be read, or holds no video.
     """
     _check_folder(folder)
-    files = list(_files(folder))
-    videos = [path for path in files if path.suffix.lower() in EXTENSIONS]
+    files = sorted(_files(folder), key=lambda path: path.relative_to(folder).as_posix())
+    videos = [_file_ref(path) for path in files if path.suffix.lower() in EXTENSIONS]
     if not videos:
         raise DataError(_nothing_found(folder, files))
-    return [_file_ref(path) for path in sorted(videos, key=lambda path: path.relative_to(folder).as_posix())]
-
-
-def find_unread(folder: Path) -> list[Path]:
-    """List the pictures and videos in a folder and its subfolders that `find_videos` passes by, sorted alike."""
-    unread = [path for path in _files(folder) if path.suffix.lower() in UNREAD]
-    return sorted(unread, key=lambda path: path.relative_to(folder).as_posix())
+    return Media(videos, [path for path in files if path.suffix.lower() in UNREAD])
 
 
 def _check_folder(folder: Path) -> None:

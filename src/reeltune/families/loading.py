@@ -65,11 +65,19 @@ def fingerprint(folder: Path) -> str:
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         size = file.stat().st_size
         digest.update(f"{file.relative_to(folder).as_posix()}:{size}\n".encode())
-        with file.open("rb") as stream:
-            for place in range(_SAMPLES):
-                stream.seek(max(0, size - _SAMPLE_BYTES) * place // (_SAMPLES - 1))
-                digest.update(stream.read(_SAMPLE_BYTES))
+        for part in _read_parts(file, size):
+            digest.update(part)
     return digest.hexdigest()
+
+
+def _read_parts(file: Path, size: int) -> Iterator[bytes]:
+    if size <= _SAMPLES * _SAMPLE_BYTES:
+        yield file.read_bytes()
+        return
+    with file.open("rb") as stream:
+        for place in range(_SAMPLES):
+            stream.seek((size - _SAMPLE_BYTES) * place // (_SAMPLES - 1))
+            yield stream.read(_SAMPLE_BYTES)
 
 
 @contextmanager

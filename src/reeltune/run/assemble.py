@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -74,7 +73,7 @@ def assemble(
 
 def checkpoints_of(config: Config) -> Checkpoints:
     """Return the checkpoints of the run folder, written or yet to come."""
-    return Checkpoints(Path(config.reporting.output_dir).expanduser(), config.reporting.checkpoints_total_limit)
+    return Checkpoints(config.reporting.run_folder, config.reporting.checkpoints_total_limit)
 
 
 def _adapter_seed(draws: Draws) -> int:
@@ -133,7 +132,7 @@ def _pace(config: Config, plan: Plan) -> Pace:
 def _keeping(config: Config, plan: Plan, lora: Lora, family: Family, prepared: Prepared) -> Keeping:
     averaged = config.training.use_ema and config.rendering.ema_validation == "ema_only"
     results = Results(
-        run_name=Path(config.reporting.output_dir).name,
+        run_name=config.reporting.run_folder.name,
         main="ema" if averaged else "raw",
         save_diffusers=functools.partial(save_diffusers, lora=lora),
         save_comfyui=functools.partial(save_comfyui, lora=lora, names=family.facts.comfyui_names),
@@ -159,7 +158,7 @@ def _renders(
     if not prompt:
         return None
     return Renders(
-        folder=Path(config.reporting.output_dir).expanduser() / "validation",
+        folder=config.reporting.run_folder / "validation",
         requests=[NamedRequest("validation", _request(config, plan, prepared, prompt))],
         shown=_shown(config),
         fps=family.facts.fps,

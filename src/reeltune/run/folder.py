@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reeltune.errors import ConfigError, ShortageError
+from reeltune.whole_files import unused_name, write_json
 
 log = logging.getLogger(__name__)
 
@@ -40,18 +40,14 @@ def held(folder: Path) -> Iterator[None]:
 def move_aside(folder: Path) -> None:
     """Give an earlier run's folder another name, if there is one."""
     if folder.is_dir() and any(folder.iterdir()):
-        names = (folder.with_name(f"{folder.name}.{number}") for number in itertools.count(1))
-        aside = folder.rename(next(name for name in names if not name.exists()))
+        aside = folder.rename(unused_name(folder))
         log.info("starting afresh; the earlier run in %s was moved to %s", folder, aside)
 
 
 def write_records(folder: Path, records: Mapping[str, dict[str, Any]]) -> None:
     """Write what a run says of itself as JSON files, each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, record in records.items():
-        draft = folder / f".{name}.writing"
-        draft.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        draft.replace(folder / name)
+        write_json(folder / name, record)
 
 
 def mark_finished(folder: Path, step: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from reeltune.config.datasets import Datasets, VideoDataset
 from reeltune.config.root import Config
-from reeltune.contracts.clip import ManifestRow, Sample
+from reeltune.contracts.clip import ManifestRow, Sample, samples_of
 from reeltune.contracts.family import Facts
 from reeltune.data.buckets import Sizing
 from reeltune.data.sampler import Order, Place
@@ -51,7 +51,7 @@ class Plan:
 def make_plan(config: Config, datasets: Datasets, rows: Sequence[ManifestRow], facts: Facts) -> Plan:
     """Work out a run from its options and its manifest."""
     training = config.training
-    samples = [row.sample for row in rows if row.sample]
+    samples = samples_of(rows)
     order = make_order(config, datasets, samples)
     total_steps, option = min(_ends(config, order.batches_per_epoch))
     return Plan(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +10,11 @@ from pathlib import Path
 import torch
 
 from reeltune.cache.fill import LatentEntry, fill_latents, fill_text
-from reeltune.cache.keys import ContentFingerprints, latent_key
+from reeltune.cache.keys import ContentFingerprints, digest_of, latent_key
 from reeltune.cache.store import TensorStore
 from reeltune.config.datasets import Datasets
 from reeltune.config.root import Config
-from reeltune.contracts.clip import ManifestRow, Sample
+from reeltune.contracts.clip import ManifestRow, Sample, samples_of
 from reeltune.contracts.family import Facts, Family
 from reeltune.contracts.geometry import LatentGeometry
 from reeltune.contracts.progress import Track
@@ -43,13 +41,12 @@ class Prepared:
 
     @property
     def samples(self) -> list[Sample]:
-        return [row.sample for row in self.rows if row.sample]
+        return samples_of(self.rows)
 
     @property
     def fingerprint(self) -> str:
         """Name the data by its encoded clips and captions, in order."""
-        text = json.dumps([[item.latent_key, *item.caption_keys] for item in self.items])
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return digest_of([[item.latent_key, *item.caption_keys] for item in self.items])
 
 
 def make_manifest(config: Config, datasets: Datasets, facts: Facts, track: Track) -> tuple[ManifestRow, ...]:
@@ -84,7 +81,7 @@ def fill_caches(
     A clip that turns out to be damaged is left out, and its row says so. Raises ShortageError before encoding when a
     cache folder cannot be written or its disk is too small; DataError when no clip is left.
     """
-    samples = [row.sample for row in rows if row.sample]
+    samples = samples_of(rows)
     text = TensorStore(Path(datasets.text.cache_dir).expanduser())
     require_writable(text.folder, "cache_dir of the text embeds")
     entries = _latent_entries(datasets, samples, family.video_fingerprint(), track)

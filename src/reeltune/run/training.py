@@ -43,7 +43,7 @@ def train(config: Config, datasets: Datasets, *, track: Track, sinks_for: SinksF
     plan = make_plan(config, datasets, rows, facts)
     for line in [*summary(rows), *plan.lines()]:
         log.info("%s", line)
-    folder = Path(config.reporting.output_dir).expanduser()
+    folder = config.reporting.run_folder
     require_writable(folder, "output_dir")
     start = choose_start(config, checkpoints_of(config))
     if start is not None and start >= plan.total_steps and is_finished(folder, start):
@@ -61,7 +61,7 @@ def _carry_out(
     track: Track,
     sinks_for: SinksFor,
 ) -> Outcome:
-    folder, device = Path(config.reporting.output_dir).expanduser(), choose_device()
+    folder, device = config.reporting.run_folder, choose_device()
     family = open_family(config.model, DTYPES[config.model.mixed_precision])
     prepared = fill_caches(config, datasets, rows, family=family, device=device, track=track)
     plan = make_plan(config, datasets, prepared.rows, family.facts)

@@ -13,7 +13,6 @@ ones go after the new one stands. What is in a folder:
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -31,6 +30,7 @@ from torch import Tensor
 from reeltune.errors import CheckpointError, ConfigError
 from reeltune.tensor_files import save_tensors
 from reeltune.train.state import Snapshot, Weights
+from reeltune.whole_files import DRAFTS, unused_name, write_json
 
 FORMAT = 1
 Records = Mapping[str, dict[str, Any]]
@@ -102,9 +102,12 @@ class Checkpoints:
             raise CheckpointError(f"{place} cannot be read: {error}. Name an older one: {self._older(step)}") from error
 
     def clear_drafts(self) -> None:
-        """Remove what a killed process left half-written."""
-        for draft in self.folder.glob(_DRAFT.format(step="*")):
-            shutil.rmtree(draft, ignore_errors=True)
+        """Remove what a killed process left half-written, checkpoints and single files. No other run may be here."""
+        for draft in list(self.folder.rglob(DRAFTS)):
+            if draft.is_dir():
+                shutil.rmtree(draft, ignore_errors=True)
+            else:
+                draft.unlink(missing_ok=True)
 
     def set_aside_after(self, step: int) -> list[Path]:
         """Rename the checkpoints of later steps: a run that goes on from here will write its own. Return their places.
@@ -112,7 +115,7 @@ class Checkpoints:
         They keep their contents under another name, and no longer count as checkpoints.
         """
         later = [self.path(known) for known in self.steps() if known > step]
-        return [place.rename(_unused(place.with_name(f"superseded-{place.name}"))) for place in later]
+        return [place.rename(unused_name(place.with_name(f"superseded-{place.name}"))) for place in later]
 
     @contextmanager
     def _draft(self, step: int) -> Iterator[Path]:
@@ -148,11 +151,6 @@ class Checkpoints:
         return f"resume_from_checkpoint=checkpoint-{older[-1]}" if older else 'none is left; resume_from_checkpoint=""'
 
 
-def _unused(place: Path) -> Path:
-    numbered = (place.with_name(f"{place.name}.{number}") for number in itertools.count(1))
-    return next(path for path in itertools.chain([place], numbered) if not path.exists())
-
-
 def bring_to_disk(folder: Path) -> None:
     """Make sure that every file below a folder, and its name, would survive a loss of power."""
     for path in [*folder.rglob("*"), folder]:
@@ -173,14 +171,10 @@ def _write(folder: Path, snapshot: Snapshot, records: Records) -> None:
     for kind, tensors in snapshot.weights.items():
         save_tensors(folder / _FILES[kind], tensors)
     save_tensors(folder / "optimizer.safetensors", snapshot.optimizer)
-    _write_json(folder / "optimizer.json", snapshot.optimizer_scalars)
+    write_json(folder / "optimizer.json", snapshot.optimizer_scalars)
     for name, record in records.items():
-        _write_json(folder / name, record)
-    _write_json(folder / "state.json", {"format": FORMAT, "step": snapshot.step})
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(folder / name, record)
+    write_json(folder / "state.json", {"format": FORMAT, "step": snapshot.step})
 
 
 def _read(folder: Path) -> Snapshot:

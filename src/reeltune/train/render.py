@@ -10,7 +10,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from reeltune.contracts.family import Render, RenderRequest
 from reeltune.media import write_mp4, write_png
 from reeltune.train.results import FILE_NAME, SaveFile
 from reeltune.train.state import Weights
+from reeltune.whole_files import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -76,23 +77,11 @@ class Renders:
 
     def _make(self, path: Path, render: Render, request: RenderRequest, adapter: Path) -> None:
         frames = render(request, adapter)
-        path.parent.mkdir(parents=True, exist_ok=True)
         # The picture first: a video that is there is complete with all that belongs to it.
-        with _draft_of(path.with_suffix(".png")) as draft:
+        with whole_file(path.with_suffix(".png")) as draft:
             write_png(draft, frames[0])
-        with _draft_of(path) as draft:
+        with whole_file(path) as draft:
             write_mp4(draft, frames, fps=self.fps)
-
-
-@contextmanager
-def _draft_of(path: Path) -> Iterator[Path]:
-    """Give a place to write that becomes `path` when the block ends well, and is gone when it does not."""
-    draft = path.with_name(f".{path.name}.writing")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def file_safe(name: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from torch import Tensor
 
 from reeltune.train.state import Weights
+from reeltune.whole_files import whole_file
 
 FILE_NAME = "pytorch_lora_weights.safetensors"
 
@@ -44,14 +45,8 @@ class Results:
         for file in sorted(checkpoint.rglob("*.safetensors")):
             name = file.relative_to(checkpoint)
             if name.name == FILE_NAME or name.parent.name == "comfyui":
-                _copy(file, folder / name)
+                with whole_file(folder / name) as draft:
+                    shutil.copyfile(file, draft)
 
     def _main_of(self, weights: Mapping[Weights, Mapping[str, Tensor]]) -> Weights:
         return self.main if self.main in weights else "raw"
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.writing")
-    shutil.copyfile(source, draft)
-    draft.replace(target)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reeltune.data.sources import find_unread, find_videos
+from reeltune.data.sources import find_media
 from reeltune.errors import DataError
 
 
@@ -16,7 +16,7 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def found(folder: Path) -> list[str]:
-    return [file.path.relative_to(folder).as_posix() for file in find_videos(folder)]
+    return [file.path.relative_to(folder).as_posix() for file in find_media(folder).videos]
 
 
 def test_videos_are_found_in_all_subfolders_sorted_and_hidden_ones_skipped(tmp_path: Path):
@@ -28,7 +28,7 @@ def test_videos_are_found_in_all_subfolders_sorted_and_hidden_ones_skipped(tmp_p
 def test_size_and_time_of_change_are_recorded(tmp_path: Path):
     touch(tmp_path, "abc.mp4")
     os.utime(tmp_path / "abc.mp4", ns=(5, 7_000))
-    (file,) = find_videos(tmp_path)
+    (file,) = find_media(tmp_path).videos
     assert (file.size_bytes, file.mtime_ns) == (7, 7_000)
 
 
@@ -48,23 +48,23 @@ def test_a_link_that_leads_nowhere_is_listed(tmp_path: Path):
 def test_missing_folder_is_named_with_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=rf"datasets/clips does not exist in {tmp_path}.*instance_data_dir"):
-        find_videos(Path("datasets/clips"))
+        find_media(Path("datasets/clips"))
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path):
     touch(tmp_path, "a.mp4")
     with pytest.raises(DataError, match=r"a\.mp4 is a file; set instance_data_dir"):
-        find_videos(tmp_path / "a.mp4")
+        find_media(tmp_path / "a.mp4")
 
 
 def test_a_folder_without_videos_says_what_it_holds(tmp_path: Path):
     touch(tmp_path, "a.gif", "b.gif", "c.txt", "README")
     with pytest.raises(DataError, match=r"looked for \.mp4 \.mkv.*4 other files are there \(2 \.gif") as caught:
-        find_videos(tmp_path)
+        find_media(tmp_path)
     assert "1 no extension" in str(caught.value)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="it holds no files"):
-        find_videos(tmp_path / "empty")
+        find_media(tmp_path / "empty")
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -79,12 +79,12 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "scandir", refusing)
     with pytest.raises(DataError, match=r"locked cannot be read: Permission denied; .*chmod"):
-        find_videos(tmp_path)
+        find_media(tmp_path)
 
 
 def test_pictures_and_other_videos_are_listed_apart(tmp_path: Path):
     touch(tmp_path, "a.mp4", "b.GIF", "sub/c.jpg", "sub/d.mpg", "notes.txt", ".hidden.gif")
-    assert [path.relative_to(tmp_path).as_posix() for path in find_unread(tmp_path)] == [
+    assert [path.relative_to(tmp_path).as_posix() for path in find_media(tmp_path).unread] == [
         "b.GIF",
         "sub/c.jpg",
         "sub/d.mpg",

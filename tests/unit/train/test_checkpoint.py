@@ -119,10 +119,11 @@ def test_a_save_that_fails_leaves_the_older_ones_and_nothing_else(tmp_path) -> N
 def test_what_a_killed_process_left_is_no_checkpoint_and_is_cleared(tmp_path) -> None:
     (tmp_path / ".checkpoint-7.writing").mkdir()
     (tmp_path / "checkpoint-foo").mkdir()
+    (tmp_path / "checkpoint-foo/.a.mp4.123.writing").write_text("half")
     checkpoints = Checkpoints(tmp_path, limit=2)
     assert checkpoints.choose("latest") is None
     checkpoints.clear_drafts()
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-foo"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["checkpoint-foo"]
 
 
 def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(tmp_path) -> None:

@@ -81,6 +81,11 @@ def blank_text_encoder(config: dict[str, Any]) -> UMT5EncoderModel:
     return UMT5EncoderModel(UMT5Config.from_dict(config))
 
 
+def padded(text: Float[Tensor, "B L D"], length: int) -> Float[Tensor, "B N D"]:
+    """Return text with zero rows up to the full length and no mask: Wan was trained to see its padding."""
+    return torch.nn.functional.pad(text, (0, 0, 0, length - text.shape[1]))
+
+
 def load_vae(folder: Path, device: torch.device) -> AutoencoderKLWan:
     """Return the autoencoder, frozen, in float32, on the device."""
     with reported_loading("autoencoder", folder):

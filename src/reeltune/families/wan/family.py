@@ -68,9 +68,7 @@ class Wan:
         return load_transformer(self.parts.transformer, device=device, dtype=self.dtype)
 
     def predict(self, transformer: nn.Module, noised: Noised, batch: Batch) -> Float[Tensor, "B C T h w"]:
-        # Zero rows up to the full length and no mask: Wan was trained to see its padding.
-        padding = self.facts.text_length - batch.text.shape[1]
-        text = nn.functional.pad(batch.text, (0, 0, 0, padding))
+        text = encoders.padded(batch.text, self.facts.text_length)
         (velocity,) = transformer(
             hidden_states=noised.x_t.to(self.dtype),
             timestep=TIMESTEPS * noised.sigma,
@@ -92,7 +90,7 @@ class Wan:
 
 def check(options: ModelOptions) -> None:
     """Refuse a relative by its configuration alone, before its 30 GB are fetched; look at local folders whole."""
-    source = options.pretrained_transformer_model_name_or_path or options.pretrained_model_name_or_path
+    source = _sources(options)[0]
     folder = component_folder(source, "transformer", files="config.json")
     has_index = (folder.parent / "model_index.json").is_file()
     refuse_relatives(source, read_config(folder), read_config(folder.parent, "model_index.json") if has_index else {})

@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
-from jaxtyping import Float
-from torch import Tensor
 
 from reeltune.contracts.family import Render, RenderRequest
 from reeltune.families.loading import read_config, release_memory
-from reeltune.families.wan.encoders import load_vae
+from reeltune.families.wan.encoders import load_vae, padded
 
 _SHOWN = "shown"
 
@@ -68,8 +66,8 @@ def _scheduler(config: dict[str, Any], flow_shift: float | None) -> UniPCMultist
 def _frames(pipeline: WanPipeline, request: RenderRequest, text_length: int, device: torch.device) -> np.ndarray:
     guided = request.guidance > 1
     video = pipeline(
-        prompt_embeds=_padded(request.prompt, text_length, device),
-        negative_prompt_embeds=_padded(request.negative, text_length, device) if guided else None,
+        prompt_embeds=padded(request.prompt[None], text_length).to(device),
+        negative_prompt_embeds=padded(request.negative[None], text_length).to(device) if guided else None,
         width=request.width,
         height=request.height,
         num_frames=request.frames,
@@ -80,10 +78,6 @@ def _frames(pipeline: WanPipeline, request: RenderRequest, text_length: int, dev
         return_dict=False,
     )[0][0]
     return (np.asarray(video) * 255).round().astype(np.uint8)
-
-
-def _padded(text: Float[Tensor, "L D"], length: int, device: torch.device) -> Float[Tensor, "1 N D"]:
-    return torch.nn.functional.pad(text, (0, 0, 0, length - text.shape[0]))[None].to(device)
 
 
 @contextmanager

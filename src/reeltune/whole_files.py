@@ -1,0 +1,41 @@
+"""Files that are whole or not there at all: written beside their place, then given their name."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+DRAFTS = ".*.writing"
+"""The names of everything that is not whole yet, as a pattern."""
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a hidden place to write that becomes `path` when the block ends well, and is gone when it does not.
+
+    The folder is made if need be. Two processes may write the same file: the later one wins, whole.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file for people and programs."""
+    with whole_file(path) as draft:
+        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def unused_name(path: Path) -> Path:
+    """Return the path itself where nothing has that name yet, else with the first free number behind it."""
+    numbered = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
+    return next(name for name in itertools.chain([path], numbered) if not name.exists())
