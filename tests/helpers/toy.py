@@ -17,7 +17,8 @@ from reeltune.config.adapter import AdapterOptions
 from reeltune.contracts.batch import Batch, Noised
 from reeltune.contracts.clip import Bucket
 from reeltune.contracts.events import Event, EventSink
-from reeltune.contracts.family import Facts, RenderRequest
+from reeltune.contracts.facts import Facts
+from reeltune.contracts.family import RenderRequest
 from reeltune.contracts.geometry import LatentGeometry
 from reeltune.objective.flow import FlowMatching
 from reeltune.randomness import Draws
@@ -55,7 +56,7 @@ class Toy:
 
     fail_render: Exception | None = None
     facts: Facts = field(
-        default_factory=lambda: Facts(LatentGeometry(4, 8, 4, (1, 2, 2)), 16.0, 8, ("inward", "outward"), ())
+        default_factory=lambda: Facts(LatentGeometry(4, 8, 4, (1, 2, 2)), 16.0, 8, ("inward", "outward"), (), "layers")
     )
 
     def text_fingerprint(self) -> str:

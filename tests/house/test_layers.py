@@ -12,8 +12,9 @@ SOURCE = Path(__file__).parents[2] / "src/reeltune"
 
 LINES = (
     ("errors", "log"),
-    ("contracts", "config", "media", "randomness", "tensor_files", "whole_files"),
-    ("data", "objective", "adapters"),
+    ("contracts", "machine", "media", "randomness", "tensor_files", "whole_files"),
+    ("config",),
+    ("data", "objective", "adapters", "routing", "quantize", "estimate"),
     ("cache",),
     ("train", "report", "families", "demo"),
     ("run",),
@@ -24,7 +25,7 @@ LINES = (
 
 LINE_OF = {room: line for line, rooms in enumerate(LINES) for room in rooms}
 
-WITHOUT_TORCH = ("config", "report", "cli", "errors", "log", "media")
+WITHOUT_TORCH = ("config", "report", "cli", "errors", "log", "media", "machine", "estimate", "randomness")
 """Rooms that must open quickly, or that only look at what others wrote."""
 
 

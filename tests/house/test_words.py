@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = re.compile(r"semantics\.md|quickstart\.md|decisions? \d+|\.\./shared|/work/|shared/(spec|design)")
+ELSEWHERE = re.compile(r"semantics\.md|spec/quickstart\.md|decisions? \d+|\.\./shared|/work/|shared/(spec|design)")
 
 
 def tracked() -> list[Path]:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from reeltune import __version__
-from reeltune.cli.machine import explain
+from reeltune.cli.failures import explain
 from reeltune.errors import ReeltuneError
 
 log = logging.getLogger(__name__)

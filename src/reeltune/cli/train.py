@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reeltune.cli.examples import examples_folder, find_example, make_example
-from reeltune.cli.machine import before_training
+from reeltune.cli.failures import before_training
 from reeltune.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from reeltune.contracts.clip import Bucket
@@ -47,15 +47,29 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class KeptTokens:
+    """The video tokens that take part in the blocks `first` to `last`, both included; the others wait outside.
+
+    ids: positions in the whole sequence, ascending, one row per sample.
+    """
+
+    first: int
+    last: int
+    ids: Int64[Tensor, "B K"]
+
+
+@dataclass(frozen=True)
 class Noised:
     """A batch on its way through the flow: x_t, the level it was mixed at, and what the model should answer.
 
-    x_t, target: float32. sigma: noise level of each sample, 0 clean, 1 pure noise.
+    x_t, target: float32. sigma: noise level of each sample, 0 clean, 1 pure noise. kept: by route, in order of the
+    blocks; empty sends every token through every block.
     """
 
     x_t: Float[Tensor, "B C T h w"]
     sigma: Float[Tensor, " B"]
     target: Float[Tensor, "B C T h w"]
+    kept: tuple[KeptTokens, ...] = ()
 
 
 @dataclass(frozen=True)

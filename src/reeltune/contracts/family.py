@@ -18,23 +18,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from reeltune.contracts.batch import Batch, Noised
-from reeltune.contracts.geometry import LatentGeometry
+from reeltune.contracts.facts import Facts
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What generic rooms need to know of a model.
+class SkipLayers:
+    """Skip-layer guidance: the blocks that the pass for the negative prompt leaves out.
 
-    fps: the rate that the model was trained at. text_length: text tokens that the model reads, padding included.
-    adapter_targets: endings of the names of the linear layers that a LoRA adapts.
-    comfyui_names: how the modules are called in the model's own release, as (ours, theirs) parts of a name.
+    start, stop: shares of the denoising steps; a step i of n is meant when start <= i / n < stop.
     """
 
-    geometry: LatentGeometry
-    fps: float
-    text_length: int
-    adapter_targets: tuple[str, ...]
-    comfyui_names: tuple[tuple[str, str], ...]
+    layers: tuple[int, ...]
+    start: float
+    stop: float
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,8 @@ class RenderRequest:
     """One validation video.
 
     prompt, negative: encoded text without padding. flow_shift: None takes the model's own schedule.
+    skip_layers: blocks that the pass for the negative prompt leaves out, and when; None leaves out none.
+    attention: diffusers' name of the attention to compute with; None keeps PyTorch's own.
     """
 
     prompt: Float[Tensor, "L D"]
@@ -53,6 +51,8 @@ class RenderRequest:
     guidance: float
     seed: int
     flow_shift: float | None
+    skip_layers: SkipLayers | None = None
+    attention: str | None = None
 
 
 @runtime_checkable

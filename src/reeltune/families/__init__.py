@@ -8,7 +8,8 @@ from types import ModuleType
 import torch
 
 from reeltune.config.model import ModelOptions
-from reeltune.contracts.family import Facts, Family
+from reeltune.contracts.facts import Facts
+from reeltune.contracts.family import Family
 
 FAMILIES = {"wan": "reeltune.families.wan.family"}
 """Each module offers FACTS, `check(options)` and `open_model(options, dtype)`, as the functions below say."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from reeltune.config.datasets import Datasets
 from reeltune.config.root import Config
 from reeltune.contracts.clip import ManifestRow
-from reeltune.contracts.family import Facts
+from reeltune.contracts.facts import Facts
 from reeltune.data.manifest import rate_notes
 from reeltune.train.schedule import Schedule, schedule_of
 

@@ -9,7 +9,7 @@ from typing import Any
 from reeltune.config.datasets import Datasets, VideoDataset
 from reeltune.config.root import Config
 from reeltune.contracts.clip import ManifestRow, Sample, samples_of
-from reeltune.contracts.family import Facts
+from reeltune.contracts.facts import Facts
 from reeltune.data.buckets import Sizing
 from reeltune.data.sampler import Order, Place
 from reeltune.randomness import Draws

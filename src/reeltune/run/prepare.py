@@ -15,7 +15,8 @@ from reeltune.cache.store import TensorStore
 from reeltune.config.datasets import Datasets
 from reeltune.config.root import Config
 from reeltune.contracts.clip import ManifestRow, Sample, samples_of
-from reeltune.contracts.family import Facts, Family
+from reeltune.contracts.facts import Facts
+from reeltune.contracts.family import Family
 from reeltune.contracts.geometry import LatentGeometry
 from reeltune.contracts.progress import Track
 from reeltune.data.batches import Item

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Batch, Noised
-from reeltune.contracts.family import EncodeText, EncodeVideo, Facts, Render
+from reeltune.contracts.facts import Facts
+from reeltune.contracts.family import EncodeText, EncodeVideo, Render
 from reeltune.errors import ModelError
 from reeltune.families.loading import component_folder, fingerprint, read_config
 from reeltune.families.wan import encoders, render

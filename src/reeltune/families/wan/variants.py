@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reeltune.contracts.family import Facts
+from reeltune.contracts.facts import Facts
 from reeltune.contracts.geometry import LatentGeometry
 from reeltune.errors import ModelError
 
@@ -29,6 +29,7 @@ WAN_21 = Facts(
         (".ffn.net.0.proj.", ".ffn.0."),
         (".ffn.net.2.", ".ffn.2."),
     ),
+    blocks="blocks",
 )
 
 

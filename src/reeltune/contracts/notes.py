@@ -1,0 +1,22 @@
+"""Sentences for people about how options were understood. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["trap", "fallback", "inert", "fact"]
+"""trap: works, but not as its words suggest. fallback: something is missing on this machine, and what is used instead.
+inert: accepted, and changes nothing in this run. fact: worth knowing."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """One sentence about one option (or `dataset-id.key`), without the option's name and without a full stop."""
+
+    kind: Kind
+    about: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.about}: {self.text}"
