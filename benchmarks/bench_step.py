@@ -30,6 +30,7 @@ from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Batch
 from reeltune.contracts.clip import Bucket
 from reeltune.demo.model import make_model
+from reeltune.families.opening import Opening
 from reeltune.families.wan.family import open_model
 
 RANK = 8
@@ -78,7 +79,7 @@ def report(arguments: argparse.Namespace, times: dict[str, list[float]]) -> None
 
 def reeltune_loop(model: Path, device: torch.device) -> Step:
     """Return a step of the real loop."""
-    family = open_model(ModelOptions(pretrained_model_name_or_path=str(model)), torch.float32)
+    family = open_model(ModelOptions(pretrained_model_name_or_path=str(model)), Opening(torch.float32))
     transformer = family.load_transformer(device)
     assert isinstance(transformer, WanTransformer3DModel)
     return loops.reeltune_step(family, transformer, example_batch(), rank=RANK)

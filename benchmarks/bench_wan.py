@@ -32,10 +32,12 @@ import torch
 from diffusers import WanTransformer3DModel
 
 import loops
-from flops import SIZES, Size, known_peak_tflops, lora_step_flop
+from flops import SIZES, known_peak_tflops, lora_step_flop
 from loops import Step, take_turns, timed
 from reeltune.contracts.batch import Batch
 from reeltune.contracts.clip import Bucket
+from reeltune.contracts.dimensions import Dimensions
+from reeltune.families.opening import Opening
 from reeltune.families.wan.family import FACTS, Wan, WanParts
 from reeltune.families.wan.transformer import number_type
 
@@ -84,7 +86,7 @@ def random_batch(task: Task) -> Batch:
     )
 
 
-def random_transformer(size: Size, device: torch.device) -> WanTransformer3DModel:
+def random_transformer(size: Dimensions, device: torch.device) -> WanTransformer3DModel:
     """Make a frozen transformer on the device, in the number types in which a bfloat16 base is loaded."""
     torch.manual_seed(0)
     with torch.device(device), _default_dtype(DTYPE):
@@ -115,7 +117,7 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 def reeltune_step(task: Task) -> Step:
     """Return a step of the real loop."""
-    family = Wan(WanParts(*[Path("nowhere")] * 5), DTYPE)
+    family = Wan(WanParts(*[Path("nowhere")] * 5), Opening(DTYPE))
     return loops.reeltune_step(family, random_transformer(SIZES[task.size], task.device), random_batch(task), rank=RANK)
 
 
@@ -223,6 +225,10 @@ def _hardware(device: torch.device) -> str:
     return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
 
 
+def _known_peak(device: torch.device) -> float | None:
+    return known_peak_tflops(torch.cuda.get_device_name(device)) if device.type == "cuda" else None
+
+
 def _commit() -> str:
     """Return the commit, with a mark when files differ from it, or `unknown` outside a checkout."""
     here = Path(__file__).parent
@@ -246,7 +252,7 @@ def main(words: Sequence[str]) -> int:
         print("bench_wan.py needs a CUDA GPU; --tiny runs the same code on the CPU, as a test.", file=sys.stderr)
         return 2
     task = task_of(arguments)
-    peak = arguments.peak_tflops or (known_peak_tflops(_hardware(task.device)) if task.device.type == "cuda" else None)
+    peak = arguments.peak_tflops or _known_peak(task.device)
     if peak is None and not arguments.tiny:
         print(f"The peak of {_hardware(task.device)} is not known; state it: --peak-tflops 209", file=sys.stderr)
         return 2

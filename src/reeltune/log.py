@@ -10,12 +10,23 @@ from rich.console import Console
 from rich.text import Text
 
 
+HARMLESS = {
+    "bitsandbytes.backends.cpu.ops": "Failed to load CPU gemm_4bit_forward",
+    "diffusers.quantizers.torchao.torchao_quantizer": "Unable to import `torchao` Tensor objects",
+    "torch.utils._pytree": "is an Enum subclass and is now natively supported",
+    "torchao": "Failed to load ",
+}
+"""What libraries say when diffusers is imported beside optional packages, whether or not these are used: by logger."""
+
+
 def set_up_logging(*, verbose: bool = False) -> None:
     """Send the package's log to stderr; third-party chatter below WARNING stays out."""
     package = logging.getLogger("reeltune")
     package.handlers[:] = [_handler()]
     package.setLevel(logging.DEBUG if verbose else logging.INFO)
     package.propagate = False
+    for name, text in HARMLESS.items():
+        logging.getLogger(name).addFilter(lambda record, text=text: text not in record.getMessage())
 
 
 @functools.cache

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-import torch
-from torch import Tensor
 
 
 class Purpose(IntEnum):
@@ -26,6 +24,8 @@ class Purpose(IntEnum):
     CAPTION = 4
     MODULES = 5
     ADAPTER = 6
+    ROUTING = 7
+    EVALUATION = 8
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,3 @@ class Draws:
         """Open the stream at a position, for example (step, index of the sample in the whole step)."""
         # The lowest counter word is left for the numbers of the stream itself: 2**64 blocks before two could meet.
         return np.random.Generator(np.random.Philox(counter=[0, minor, major, 0], key=[self.seed, int(purpose)]))
-
-    def noise(self, shape: tuple[int, ...], *, step: int, index: int) -> Tensor:
-        """Return standard normal noise, float32, for one sample of a step."""
-        return torch.from_numpy(self.stream(Purpose.NOISE, step, index).standard_normal(shape, dtype=np.float32))
-
-    def reseed_modules(self, *, step: int, micro_batch: int) -> None:
-        """Reseed torch's own generators, which dropout inside modules uses, for one micro-batch."""
-        torch.manual_seed(int(self.stream(Purpose.MODULES, step, micro_batch).integers(2**63)))

@@ -14,6 +14,7 @@ import torch
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Batch
 from reeltune.contracts.clip import Bucket
+from reeltune.families.opening import Opening
 from reeltune.families.wan.family import Wan, open_model
 
 
@@ -48,7 +49,7 @@ def copy_prepared(example: Path, place: Path) -> TinyRun:
 
 
 def open_tiny(model: Path, dtype: torch.dtype) -> Wan:
-    return open_model(ModelOptions(pretrained_model_name_or_path=str(model)), dtype)
+    return open_model(ModelOptions(pretrained_model_name_or_path=str(model)), Opening(dtype))
 
 
 def random_batch(*, size: int = 2, text_length: int = 9, text_width: int = 32, seed: int = 0) -> Batch:

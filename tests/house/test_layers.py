@@ -62,7 +62,7 @@ def test_a_room_imports_only_from_below(path: Path) -> None:
 @pytest.mark.parametrize(
     ("room", "line"),
     [
-        ("data", "from reeltune.families.loading import fingerprint"),
+        ("data", "from reeltune.families.fingerprint import fingerprint"),
         ("train", "import reeltune.report.console"),
         ("objective", "def f():\n    from reeltune.train.loop import Loop"),
         ("report", "from reeltune.train.results import FILE_NAME"),

@@ -11,17 +11,21 @@ from scipy import stats
 
 from helpers.tiny import random_batch
 from reeltune.objective.flow import FlowMatching
-from reeltune.objective.timesteps import shift_sigma
+from reeltune.objective.noise import draw_noise
+from reeltune.objective.shift import Shift, size_shift
+from reeltune.objective.timesteps import shift_sigma, sigma_distribution
 from reeltune.randomness import Draws
 
 
 def test_the_path_and_the_loss_are_the_formula_in_float64() -> None:
-    objective = FlowMatching(Draws(42), shift=3.0)
+    objective = FlowMatching(Draws(42), shift=Shift(3.0))
     batch = random_batch(size=3)
     noised = objective.noise(batch, step=7, first_index=4)
-    noise = np.stack([Draws(42).noise((16, 5, 8, 12), step=7, index=4 + place).numpy() for place in range(3)])
+    # The stream of a run's noise (2) at a step and a sample's place in it, as a saved run relies on it.
+    streams = [np.random.Philox(counter=[0, 4 + place, 7, 0], key=[42, 2]) for place in range(3)]
+    noise = np.stack([np.random.Generator(s).standard_normal((16, 5, 8, 12), dtype=np.float32) for s in streams])
     clean, noise = batch.latents.numpy().astype(np.float64), noise.astype(np.float64)
-    sigma = np.array([objective.sigma(step=7, index=4 + place) for place in range(3)])
+    sigma = np.array([objective.sigma(step=7, index=4 + place, shift=3.0) for place in range(3)])
     level = sigma.reshape(-1, 1, 1, 1, 1)
     # One rounding of float32 in each of two products and a sum of values below 8.
     np.testing.assert_allclose(noised.x_t.numpy(), (1 - level) * clean + level * noise, atol=2e-6)
@@ -51,8 +55,8 @@ def test_shift(shift: float, sigma: float, shifted: float) -> None:
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 1.0), (1.6, 1.0), (1.0, 3.0)])
 def test_noise_levels_follow_their_density(scale: float, shift: float) -> None:
-    objective = FlowMatching(Draws(1), scale=scale, shift=shift)
-    drawn = [objective.sigma(step=step, index=index) for step in range(1000) for index in range(4)]
+    objective = FlowMatching(Draws(1), scale=scale)
+    drawn = [objective.sigma(step=step, index=index, shift=shift) for step in range(1000) for index in range(4)]
 
     def distribution(sigma: np.ndarray) -> np.ndarray:
         unshifted = sigma / (shift - (shift - 1) * sigma)
@@ -64,8 +68,45 @@ def test_noise_levels_follow_their_density(scale: float, shift: float) -> None:
 def test_noise_is_standard_normal_and_independent_between_samples() -> None:
     draws = Draws(5)
     first, second, third = (
-        draws.noise((16, 5, 8, 12), step=step, index=index).numpy().ravel() for step, index in ((0, 0), (0, 1), (1, 0))
+        draw_noise(draws, (16, 5, 8, 12), step=step, index=index).numpy().ravel()
+        for step, index in ((0, 0), (0, 1), (1, 0))
     )
     assert stats.kstest(first, "norm").pvalue > 0.01
     for other in (second, third):
         assert abs(np.corrcoef(first, other)[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 1.0), (1.6, 3.0), (1.0, 0.1)])
+def test_the_distribution_that_a_plan_shows_is_that_of_the_draws(scale: float, shift: float) -> None:
+    objective = FlowMatching(Draws(3), scale=scale)
+    drawn = [objective.sigma(step=step, index=0, shift=shift) for step in range(4000)]
+
+    def distribution(sigma: np.ndarray) -> np.ndarray:
+        return np.array([sigma_distribution(float(one), scale=scale, shift=shift) for one in sigma])
+
+    # A sample of 4000 of the right distribution fails one time in a hundred; the seed is one of the others.
+    assert stats.kstest(drawn, distribution).pvalue > 0.01
+    assert [sigma_distribution(end, scale=scale, shift=shift) for end in (0.0, 1.0)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "shift"),
+    # (h / 2)(w / 2) tokens of one latent frame; 256 and fewer give exp(0.5), 4096 and more exp(1.15).
+    [
+        (16, 16, np.exp(0.5)),
+        (32, 32, np.exp(0.5)),
+        (128, 128, np.exp(1.15)),
+        (200, 200, np.exp(1.15)),
+        (44, 80, 1.8324),
+    ],
+)
+def test_the_shift_that_follows_the_size(height: int, width: int, shift: float) -> None:
+    assert size_shift(height, width) == pytest.approx(shift, rel=1e-4)
+
+
+def test_each_bucket_has_the_shift_of_its_size() -> None:
+    batch = random_batch(size=2)
+    follows = FlowMatching(Draws(4), shift=Shift(follows_size=True)).noise(batch, step=1, first_index=0).sigma
+    height, width = batch.latents.shape[3:]
+    fixed = FlowMatching(Draws(4), shift=Shift(size_shift(height, width))).noise(batch, step=1, first_index=0).sigma
+    assert torch.equal(follows, fixed)

@@ -1,32 +1,56 @@
-"""The bundled examples: where they are, and how what they need is made."""
+"""`reeltune examples`: the bundled examples, to look at and to start from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+from reeltune.cli.examples_folder import find_example, known_examples
 from reeltune.errors import ConfigError
 
-
-def examples_folder() -> Path:
-    """Return where the examples are: in the installed package, or at the top of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "bundled" / "examples"
-    return installed if installed.is_dir() else package.parents[1] / "examples"
+LINE = "list the bundled examples, or copy one to start from"
 
 
-def find_example(name: str) -> Path:
-    """Return the folder of a bundled example. Raises ConfigError that lists those there are."""
-    folder = examples_folder() / name
-    if not (folder / "config.json").is_file():
-        known = ", ".join(sorted(path.parent.name for path in examples_folder().glob("*/config.json")))
-        raise ConfigError(f"there is no example '{name}'; there are: {known}")
-    return folder
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="action")
+    actions.add_parser("list", help="name the examples", description="Name the examples.")
+    copy = actions.add_parser("copy", help="copy an example", description="Copy an example's files.")
+    copy.add_argument("name", help="of the example")
+    copy.add_argument("folder", nargs="?", type=Path, help="where to; default config/NAME, which --env NAME reads")
 
 
-def make_example(name: str, say: Callable[[str], None]) -> None:
-    """Make the data and the model that an example trains with, where it makes its own."""
-    if name == "tiny":
-        from reeltune.demo.example import make_example as make_tiny
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    """List the examples, or copy one. Raises ConfigError for a name that is none, and for a place that is taken."""
+    if words:
+        raise ConfigError(f"command line: {' '.join(words)} is too much; see reeltune examples --help")
+    if arguments.action == "list":
+        for folder in known_examples():
+            print(f"  {folder.name:<16} {_first_line(folder)}")
+        print("\nRun one: reeltune train --example NAME. Start from one: reeltune examples copy NAME")
+        return 0
+    source, place = find_example(arguments.name), arguments.folder or Path("config") / arguments.name
+    copy_example(source, place)
+    print(f"Copied to {place}. Edit {place / 'config.json'}, then: reeltune plan --config {place / 'config.json'}")
+    return 0
 
-        make_tiny(Path("output/tiny"), say=say)
+
+def copy_example(source: Path, place: Path) -> None:
+    """Copy an example's files; its configuration then names the copied dataset file."""
+    if place.exists():
+        raise ConfigError(f"{place} exists already; name another folder: reeltune examples copy {source.name} FOLDER")
+    shutil.copytree(source, place)
+    config = place / "config.json"
+    text = config.read_text(encoding="utf-8")
+    named = f"examples/{source.name}/"
+    # Only the path inside quotes: comments and layout stay as they are.
+    copied = json.dumps(f"{place.as_posix()}/", ensure_ascii=False)[:-1]
+    config.write_text(text.replace(f'"{named}', copied), encoding="utf-8")
+
+
+def _first_line(folder: Path) -> str:
+    """Return what the example's own page says first, without its name."""
+    heading = (folder / "README.md").read_text(encoding="utf-8").splitlines()[0]
+    return heading.lstrip("# ").partition(": ")[2] or heading.lstrip("# ")

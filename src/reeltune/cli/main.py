@@ -11,6 +11,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from reeltune import __version__
 from reeltune.cli.failures import explain
@@ -18,10 +19,9 @@ from reeltune.errors import ReeltuneError
 
 log = logging.getLogger(__name__)
 
-COMMANDS = {
-    "train": ("reeltune.cli.train", "train an adapter: clips in, LoRA out"),
-}
-"""Each command's module, with `add_arguments(parser)` and `run(arguments, words) -> status`, and its line of help."""
+COMMANDS = ("configure", "plan", "prepare", "train", "options", "examples", "doctor")
+"""In the order in which they are needed. Module `reeltune.cli.<command>` has LINE, its line of help,
+`add_arguments(parser)`, and `run(arguments, words) -> status`."""
 
 VERBOSE = "say more, for finding faults"
 
@@ -32,7 +32,7 @@ def main(words: Sequence[str] | None = None) -> int:
     from reeltune.log import set_up_logging
 
     set_up_logging(verbose=arguments.verbose)
-    module = importlib.import_module(COMMANDS[arguments.command][0])
+    module = _module(arguments.command)
     try:
         return module.run(arguments, rest)
     except ReeltuneError as error:
@@ -64,9 +64,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"reeltune {__version__}")
     parser.add_argument("--verbose", action="store_true", help=VERBOSE)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, (module, line) in COMMANDS.items():
-        command = commands.add_parser(name, help=line, description=line, allow_abbrev=False)
+    for name in COMMANDS:
+        module = _module(name)
+        command = commands.add_parser(name, help=module.LINE, description=module.LINE, allow_abbrev=False)
         # Without a default: the one of a command would undo the flag that was given before the command.
         command.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help=VERBOSE)
-        importlib.import_module(module).add_arguments(command)
+        module.add_arguments(command)
     return parser
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"reeltune.cli.{command}")

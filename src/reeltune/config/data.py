@@ -29,6 +29,18 @@ class DataOptions(Section):
     aspect_bucket_alignment: int = option(
         32, "Frame sides are rounded to multiples of this.", unit="pixels", ge=16, multiple_of=16
     )
+    disable_bucket_pruning: bool = option(
+        True, "Train every bucket; false leaves out those with fewer clips than train_batch_size."
+    )
+    delete_problematic_images: bool = option(
+        False, "Keep a list of clips that cannot be read, quarantine.jsonl in the run folder; no file is ever deleted."
+    )
     caption_dropout_probability: float = option(
         0.1, "Chance that a sample is trained with an empty caption, so that guidance works afterwards.", ge=0, le=1
+    )
+    vae_batch_size: int = option(
+        1, "Accepted for old files: clips are encoded one by one, so that no entry depends on its neighbours.", ge=1
+    )
+    compress_disk_cache: bool = option(
+        False, "Compress encoded clips and captions on disk: a little smaller, a little slower to read."
     )

@@ -10,18 +10,33 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from reeltune.config.datasets import DatasetEntry, Datasets, TextEmbeds, VideoDataset
+from reeltune.config.datasets import (
+    KINDS,
+    KINDS_NOT_YET,
+    ClipDataset,
+    DatasetEntry,
+    Datasets,
+    EvalDataset,
+    TextEmbeds,
+    VideoDataset,
+)
 from reeltune.config.document import Document, KeyPath, read_document
-from reeltune.config.option import Section
-from reeltune.config.problems import Problems, explain, nearest
+from reeltune.config.foreign import DATASET_INERT, DATASET_NOT_YET
+from reeltune.config.option import told
+from reeltune.config.problems import Problems, explain, unknown
+from reeltune.contracts.notes import Note
 from reeltune.errors import ConfigError
 
-KINDS: Mapping[str, type[Section]] = {"video": VideoDataset, "text_embeds": TextEmbeds}
+Entry = VideoDataset | EvalDataset | TextEmbeds
+
+FAMILY = "{model_family}"
+"""Stands for the family's name in texts of a dataset file."""
 
 
-def load_datasets(path: Path) -> Datasets:
+def load_datasets(path: Path, notes: list[Note], *, family: str = "wan") -> Datasets:
     """Read the dataset file: at least one video dataset and exactly one text-embed store in use.
 
+    notes: is added to where a key changes nothing. family: what {model_family} in a text stands for.
     Raises ConfigError that lists every problem with its line.
     """
     document = read_document(path)
@@ -31,27 +46,72 @@ def load_datasets(path: Path) -> Datasets:
     for repeat in document.repeats:
         where = document.where(repeat.key)
         problems.add(_name(document, repeat.key), where, f"is also in line {repeat.earlier}; keep one")
-    parsed = [_entry(document, index, problems) for index in range(len(document.content))]
+    parsed = [_entry(document, index, problems, notes, family) for index in range(len(document.content))]
     used = {index: entry for index, entry in enumerate(parsed) if entry is not None and not entry.disabled}
-    _check_videos(document, used, problems)
+    _check_clips(document, used, problems)
     stores = [entry for entry in used.values() if isinstance(entry, TextEmbeds)]
+    videos = tuple(entry for entry in used.values() if isinstance(entry, VideoDataset))
     # An entry that could not be read may be the one that seems to be missing.
     if None not in parsed:
-        problems.lines.extend(_missing_kinds(len(used) - len(stores), len(stores)))
+        problems.lines.extend(_missing_kinds(len(videos), len(stores)))
     problems.raise_if_any()
-    return Datasets(videos=tuple(entry for entry in used.values() if isinstance(entry, VideoDataset)), text=stores[0])
+    held_out = tuple(entry for entry in used.values() if isinstance(entry, EvalDataset))
+    return Datasets(videos=videos, text=stores[0], held_out=held_out)
 
 
-def _entry(document: Document, index: int, problems: Problems) -> VideoDataset | TextEmbeds | None:
-    adapter: TypeAdapter[VideoDataset | TextEmbeds] = TypeAdapter(DatasetEntry)
+def _entry(document: Document, index: int, problems: Problems, notes: list[Note], family: str) -> Entry | None:
+    adapter: TypeAdapter[Entry] = TypeAdapter(DatasetEntry)
+    content = _renamed(_without_inert(document, index, notes), document, index, problems)
     try:
-        return adapter.validate_python(document.content[index])
+        return adapter.validate_python(_filled_in(content, family))
     except ValidationError as error:
         for key, details in groupby(error.errors(), key=lambda detail: _key(document, index, detail)):
-            details = list(details)
-            hint = nearest(str(key[-1]), _siblings(details[0])) if details[0]["type"] == "extra_forbidden" else ""
-            problems.add(_name(document, key), document.where(key), explain(details) + hint)
+            problems.add(_name(document, key), document.where(key), _problem(list(details), str(key[-1])))
     return None
+
+
+def _without_inert(document: Document, index: int, notes: list[Note]) -> Any:
+    """Return an entry without the keys that change nothing, each of which is noted."""
+    content = document.content[index]
+    if not isinstance(content, dict):
+        return content
+    known = _kind(content).model_fields
+    inert = [name for name in content if name in DATASET_INERT and name not in known]
+    notes += [Note("inert", _name(document, (index, name)), DATASET_INERT[name]) for name in inert]
+    return {name: value for name, value in content.items() if name not in inert}
+
+
+def _renamed(content: Any, document: Document, index: int, problems: Problems) -> Any:
+    """Return an entry with its keys under their own names; of two names of one key, neither may win silently."""
+    if not isinstance(content, dict):
+        return content
+    own = {also: name for name, field in _kind(content).model_fields.items() for also in told(field, "also")}
+    for also, name in own.items():
+        if also in content and name in content:
+            problems.add(_name(document, (index, also)), document.where((index, also)), f"means {name}; keep one")
+    return {own.get(name, name): value for name, value in content.items()}
+
+
+def _filled_in(value: Any, family: str) -> Any:
+    match value:
+        case str():
+            return value.replace(FAMILY, family)
+        case dict():
+            return {key: _filled_in(item, family) for key, item in value.items()}
+        case list():
+            return [_filled_in(item, family) for item in value]
+    return value
+
+
+def _problem(details: list[ErrorDetails], name: str) -> str:
+    if details[0]["type"] == "union_tag_invalid":
+        tag = str(details[0].get("ctx", {}).get("tag"))
+        there_is = KINDS_NOT_YET.get(tag)
+        return f"is {tag!r}, which is not possible yet: {there_is}" if there_is else explain(details)
+    fields = _fields_around(details[0])
+    if details[0]["type"] == "extra_forbidden":
+        return unknown(name, fields, elsewhere=DATASET_NOT_YET, noun="key")
+    return explain(details, told(fields[name], "refused") if name in fields else {})
 
 
 def _key(document: Document, index: int, detail: ErrorDetails) -> KeyPath:
@@ -62,12 +122,21 @@ def _key(document: Document, index: int, detail: ErrorDetails) -> KeyPath:
     return key if detail["type"] == "missing" else document.known(key)
 
 
-def _siblings(detail: ErrorDetails) -> list[str]:
-    """Return the keys that are known where an unknown one stands."""
-    kind: Any = KINDS[str(detail["loc"][0])]
+def _kind(content: Mapping[str, Any]) -> Any:
+    return KINDS.get(str(content.get("dataset_type", "video")), VideoDataset)
+
+
+def _fields_around(detail: ErrorDetails) -> Mapping[str, Any]:
+    """Return the declarations where the key of an error stands."""
+    kind: Any = KINDS.get(str(detail["loc"][0])) if detail["loc"] else None
+    if kind is None:
+        return {}
     for part in detail["loc"][1:-1]:
-        kind = kind.model_fields[part].annotation
-    return list(kind.model_fields)
+        inner = kind.model_fields[part].annotation if part in kind.model_fields else None
+        if not hasattr(inner, "model_fields"):
+            break
+        kind = inner
+    return kind.model_fields
 
 
 def _name(document: Document, key: KeyPath) -> str:
@@ -77,20 +146,31 @@ def _name(document: Document, key: KeyPath) -> str:
     return ".".join([str(label or f"entry {int(key[0]) + 1}"), *(str(part) for part in key[1:])])
 
 
-def _check_videos(document: Document, used: Mapping[int, VideoDataset | TextEmbeds], problems: Problems) -> None:
-    videos = {index: entry for index, entry in used.items() if isinstance(entry, VideoDataset)}
-    for name in ("id", "cache_dir_vae"):
-        first: dict[str, int] = {}
-        for index, video in videos.items():
-            value = getattr(video, name)
-            if first.setdefault(value, index) != index:
-                line = document.lines[(first[value], name)]
-                problem = f"{value!r} is used twice, first in line {line}; each dataset needs its own"
-                problems.add(_name(document, (index, name)), document.where((index, name)), problem)
-    for index, video in videos.items():
-        if video.caption_strategy == "instanceprompt" and not video.instance_prompt:
+def _check_clips(document: Document, used: Mapping[int, Entry], problems: Problems) -> None:
+    _check_unique(document, {index: ("id", entry.id) for index, entry in used.items()}, problems)
+    _check_unique(document, {index: _cache_folder(entry) for index, entry in used.items()}, problems)
+    for index, entry in used.items():
+        if isinstance(entry, ClipDataset) and entry.caption_strategy == "instanceprompt" and not entry.instance_prompt:
             key = (index, "instance_prompt")
             problems.add(_name(document, key), document.where(key), "is needed with caption_strategy instanceprompt")
+
+
+def _cache_folder(entry: Entry) -> tuple[str, str]:
+    """Return the key that names an entry's cache folder, and the folder."""
+    if isinstance(entry, TextEmbeds):
+        return "cache_dir", entry.cache_dir
+    return "cache_dir_vae", entry.cache_dir_vae
+
+
+def _check_unique(document: Document, values: Mapping[int, tuple[str, str]], problems: Problems) -> None:
+    """Add a problem for each entry whose value another one has. values: by entry, the key and what it says."""
+    first: dict[str, int] = {}
+    for index, (name, value) in values.items():
+        earlier = first.setdefault(str(Path(value)), index)
+        if earlier != index:
+            line = document.lines[(earlier, values[earlier][0])]
+            problem = f"{value!r} is used twice, first in line {line}; each entry needs its own"
+            problems.add(_name(document, (index, name)), document.where((index, name)), problem)
 
 
 def _missing_kinds(videos: int, stores: int) -> Iterator[str]:

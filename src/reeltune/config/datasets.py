@@ -1,4 +1,4 @@
-"""The dataset file (`multidatabackend.json`): a list of video datasets and one store of text embeddings."""
+"""The dataset file (`multidatabackend.json`): datasets of clips and one store of text embeddings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from reeltune.config.option import Section, option
+
+_LOCAL_ONLY: Mapping[str, str] = {
+    "aws": "fetch the files into a local folder first",
+    "csv": "put the files into a local folder first, each caption in a text file beside its clip",
+    "huggingface": "fetch the files first: hf download OWNER/NAME --repo-type dataset --local-dir datasets/NAME",
+}
 
 
 class VideoOptions(Section):
@@ -27,28 +33,42 @@ class VideoOptions(Section):
     )
 
 
-class VideoDataset(Section):
-    """A folder of captioned clips."""
+class ClipDataset(Section):
+    """A folder of captioned clips, whatever it is used for."""
 
     id: str = option(..., "Unique name of the dataset.", min_length=1, example="my-clips")
-    type: Literal["local"] = option("local", "Where the files are: local folders.")
-    dataset_type: Literal["video"] = option("video", "What kind of files this dataset holds.")
-    disabled: bool = option(False, "Leave this dataset out of the run.")
+    type: Literal["local"] = option("local", "Where the files are: local folders.", refused=_LOCAL_ONLY)
+    disabled: bool = option(False, "Leave this dataset out of the run.", also=("disable",))
     instance_data_dir: str = option(..., "Folder of the clips, searched with its subfolders; never written to.")
     cache_dir_vae: str = option(..., "Folder for the encoded clips.", example="cache/vae/wan/my-clips")
     caption_strategy: Literal["textfile", "filename", "instanceprompt"] = option(
         "textfile",
         "Where captions come from: textfile = clip.txt beside clip.mp4, one caption per line; filename = the file's "
         "name; instanceprompt = instance_prompt for all.",
+        refused={
+            "instance_prompt": "it is written instanceprompt here",
+            "parquet": "tables of captions are not available yet; put each into a text file beside its clip",
+            "csv": "tables of captions are not available yet; put each into a text file beside its clip",
+            "huggingface": "captions of hub datasets are not available yet; put each into a text file beside its clip",
+        },
     )
     instance_prompt: str | None = option(None, "The caption of every clip with caption_strategy instanceprompt.")
     allow_missing_captions: bool = option(
         False, "Go on when more than a tenth of the captions are missing; those clips are left out either way."
     )
-    metadata_backend: Literal["discovery"] = option("discovery", "How clips are listed: by looking at the files.")
+    metadata_backend: Literal["discovery", "json"] = option(
+        "discovery",
+        "How clips are listed: by looking at the files; json means the same.",
+        refused={
+            "parquet": "tables are not available yet; clips are found by looking at the files",
+            "huggingface": "hub datasets are not available yet; fetch the files first",
+        },
+    )
     repeats: int = option(0, "Extra passes over the dataset in each epoch; 0 shows each clip once.", ge=0)
     crop: Literal[False] = option(
-        False, "false: resize at the source's aspect, then trim to the bucket; other croppings are not available yet."
+        False,
+        "false: resize at the source's aspect, then trim to the bucket; other croppings are not available yet.",
+        refused={"True": "cropping to other shapes is not available yet; false keeps the clip's own aspect"},
     )
     resolution: float | None = option(None, "Size of the training frames; unset takes the global resolution.", gt=0)
     resolution_type: Literal["pixel", "area", "pixel_area"] | None = option(
@@ -62,16 +82,41 @@ class VideoDataset(Section):
     video: VideoOptions = option(VideoOptions(), "Which frames of a clip are trained.")
 
 
+class VideoDataset(ClipDataset):
+    """Clips that are trained."""
+
+    dataset_type: Literal["video"] = option("video", "video: clips that are trained.")
+
+
+class EvalDataset(ClipDataset):
+    """Clips that are held out of training, and measured."""
+
+    dataset_type: Literal["eval"] = option("eval", "eval: clips that are held out of training, and measured.")
+
+
 class TextEmbeds(Section):
     """Where encoded captions are kept."""
 
     id: str = option(..., "Unique name of the store.", min_length=1, example="text-embeds")
-    type: Literal["local"] = option("local", "Where the store is: a local folder.")
+    type: Literal["local"] = option("local", "Where the store is: a local folder.", refused=_LOCAL_ONLY)
     dataset_type: Literal["text_embeds"] = option("text_embeds", "Marks this entry as the store of text embeddings.")
     default: bool = option(True, "The store that captions go to.")
-    disabled: bool = option(False, "Leave this entry out.")
+    disabled: bool = option(False, "Leave this entry out.", also=("disable",))
     cache_dir: str = option(..., "Folder for the encoded captions.", example="cache/text/wan")
-    write_batch_size: int = option(128, "Accepted for old files; entries are written one by one, whole.", ge=1)
+
+
+KINDS: Mapping[str, type[Section]] = {"video": VideoDataset, "eval": EvalDataset, "text_embeds": TextEmbeds}
+"""The entries of a dataset file by their dataset_type."""
+
+KINDS_NOT_YET: Mapping[str, str] = {
+    "image": "pictures are not trained yet; clips with num_frames 1 are",
+    "conditioning": "text-to-video is what is trained",
+    "image_embeds": "encoded clips lie in cache_dir_vae of their dataset",
+    "conditioning_image_embeds": "text-to-video is what is trained",
+    "audio": "Wan makes no sound",
+    "caption": "captions belong to clips",
+}
+"""Kinds of entries that files in use have, with what there is."""
 
 
 def _kind(entry: Any) -> str:
@@ -79,7 +124,10 @@ def _kind(entry: Any) -> str:
 
 
 DatasetEntry = Annotated[
-    Annotated[VideoDataset, Tag("video")] | Annotated[TextEmbeds, Tag("text_embeds")], Discriminator(_kind)
+    Annotated[VideoDataset, Tag("video")]
+    | Annotated[EvalDataset, Tag("eval")]
+    | Annotated[TextEmbeds, Tag("text_embeds")],
+    Discriminator(_kind),
 ]
 
 
@@ -88,21 +136,9 @@ class Datasets(Section):
 
     videos: tuple[VideoDataset, ...]
     text: TextEmbeds
+    held_out: tuple[EvalDataset, ...] = ()
 
-
-WITHOUT_EFFECT: Mapping[str, str] = {
-    "maximum_image_size": "it limits what crop: true crops from, and crop is false",
-    "target_downsample_size": "it prepares what crop: true crops from, and crop is false",
-    "write_batch_size": "entries are written one by one, each whole",
-}
-"""Keys that are accepted for old files and change nothing, with the reason."""
-
-
-def settings_without_effect(datasets: Datasets) -> list[str]:
-    """Return a sentence for each setting that a dataset file gives and that changes nothing."""
-    return [
-        f"{entry.id}: {name} has no effect: {reason}."
-        for entry in (*datasets.videos, datasets.text)
-        for name, reason in WITHOUT_EFFECT.items()
-        if name in entry.model_fields_set and getattr(entry, name) is not None
-    ]
+    @property
+    def clips(self) -> tuple[ClipDataset, ...]:
+        """Return all datasets of clips, trained and held out."""
+        return (*self.videos, *self.held_out)

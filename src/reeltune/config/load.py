@@ -1,67 +1,87 @@
-"""From files and the command line to a frozen `Config`: merged, checked, all problems listed at once.
+"""From files and the command line to a frozen `Config`: merged, checked, all problems of all files listed at once.
 
-Precedence: default < file < command line. A file is JSON; comments and trailing commas are tolerated, and names may
-carry the `--` of a command line. Unknown names are an error that names the nearest option.
+Precedence: default < file < file of a named environment < command line. A file is JSON; comments and trailing commas
+are tolerated, and names may carry the `--` of a command line. Unknown names are an error that names the nearest option.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
+from reeltune.config.contradictions import contradictions, contradictions_with_data
 from reeltune.config.dataset_file import load_datasets
 from reeltune.config.datasets import Datasets
 from reeltune.config.document import Document, read_document
-from reeltune.config.problems import Problems, explain, nearest
-from reeltune.config.root import SECTIONS, Config, all_options, canonical_names, contradictions
+from reeltune.config.inert import inert_settings
+from reeltune.config.names import Given, by_own_name, texts_read_as_switches
+from reeltune.config.option import told
+from reeltune.config.problems import Problems, explain
+from reeltune.config.prompts import load_prompts
+from reeltune.config.root import SECTIONS, Config, all_options
 from reeltune.config.words import read_value
+from reeltune.contracts.notes import Note
 from reeltune.errors import ConfigError
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Given:
-    """One value as the user gave it, and where: `config/config.json, line 9` or `command line`."""
+class Loaded:
+    """What a run was asked to do. notes: what was understood differently from what was written."""
 
-    value: Any
-    where: str
+    config: Config
+    datasets: Datasets
+    notes: tuple[Note, ...] = ()
 
 
 def load_run(
-    path: Path | None, overrides: Mapping[str, Any], *, find_datasets: Callable[[str], Path] = Path
-) -> tuple[Config, Datasets]:
-    """Load the configuration and the dataset file that it names.
+    paths: Sequence[Path], overrides: Mapping[str, Any], *, find_datasets: Callable[[str], tuple[Path, list[Note]]]
+) -> Loaded:
+    """Load the configuration and the files that it names.
 
-    path, overrides: as for `load_config`.
-    find_datasets: from data_backend_config to the file.
-    Raises ConfigError that lists the problems of both files.
+    paths, overrides: as for `load_config`.
+    find_datasets: from data_backend_config to the file, with notes where it is another one than was named.
+    Raises ConfigError that lists the problems of all files.
     """
-    given, problems = _gather(path, overrides)
+    notes: list[Note] = []
+    given, problems = _gather(paths, overrides, notes)
     failures: list[str] = []
     config = _tried(lambda: _finish(given, problems), failures)
+    datasets = None
     name = given["data_backend_config"].value if "data_backend_config" in given else None
     # A name that is missing or no text is a problem of the configuration; there is no dataset file to look at then.
-    datasets = _tried(lambda: load_datasets(find_datasets(name)), failures) if isinstance(name, str) and name else None
+    if isinstance(name, str) and name:
+        path, found_notes = find_datasets(name)
+        notes += found_notes
+        datasets = _tried(lambda: load_datasets(path, notes), failures)
+    library = given["user_prompt_library"].value if "user_prompt_library" in given else None
+    if isinstance(library, str) and library:
+        _tried(lambda: load_prompts(Path(library).expanduser()), failures)
+    if config is not None and datasets is not None:
+        problems.lines.extend(contradictions_with_data(config, datasets))
+        _tried(problems.raise_if_any, failures)
     if failures:
         raise ConfigError("\n".join(failures))
     assert config is not None
     assert datasets is not None
-    return config, datasets
+    return Loaded(config, datasets, (*notes, *inert_settings(config, datasets)))
 
 
-def load_config(path: Path | None, overrides: Mapping[str, Any]) -> Config:
-    """Merge a file with the command line's values and return the frozen configuration.
+def load_config(paths: Sequence[Path], overrides: Mapping[str, Any]) -> Config:
+    """Merge files, later ones over earlier ones, with the command line's values; return the frozen configuration.
 
     overrides: texts are read as the option's declaration says, other values stand.
     Raises ConfigError that lists every problem with its file and line.
     """
-    given, problems = _gather(path, overrides)
+    given, problems = _gather(paths, overrides, [])
     return _finish(given, problems)
 
 
@@ -74,36 +94,25 @@ def read_options(document: Document) -> list[tuple[str, Given]]:
     ]
 
 
-def _gather(path: Path | None, overrides: Mapping[str, Any]) -> tuple[dict[str, Given], Problems]:
+def _gather(
+    paths: Sequence[Path], overrides: Mapping[str, Any], notes: list[Note]
+) -> tuple[dict[str, Given], Problems]:
     """Return what was given, by the options' own names, and what was wrong with the names."""
-    problems = Problems(str(path) if path is not None else "configuration")
+    problems = Problems(str(paths[-1]) if paths else "configuration")
     given: dict[str, Given] = {}
-    if path is not None:
-        document = read_document(path)
-        for repeat in document.repeats:
-            name = ".".join(str(part) for part in repeat.key)
-            problems.add(
-                name.removeprefix("--"), document.where(repeat.key), f"is also in line {repeat.earlier}; keep one"
-            )
-        given |= _by_own_name(read_options(document), problems)
-    typed = _by_own_name([(name, Given(value, "command line")) for name, value in overrides.items()], problems)
+    for path in paths:
+        given |= _from_file(path, problems, notes)
+    notes += texts_read_as_switches(given)
+    typed = by_own_name([(name, Given(value, "command line")) for name, value in overrides.items()], problems, notes)
     return given | _read_typed(typed), problems
 
 
-def _by_own_name(new: Iterable[tuple[str, Given]], problems: Problems) -> dict[str, Given]:
-    """Return what one source gives; of two names of one option, neither may win silently."""
-    names = canonical_names()
-    found: dict[str, tuple[str, Given]] = {}
-    for name, value in new:
-        own = names.get(name)
-        if own is None:
-            problems.add(name, value.where, f"unknown option{nearest(name, names)}")
-        elif own in found:
-            earlier, first = found[own]
-            problems.add(name, value.where, f"is the same option as {earlier} ({first.where}); keep one")
-        else:
-            found[own] = (name, value)
-    return {own: value for own, (_, value) in found.items()}
+def _from_file(path: Path, problems: Problems, notes: list[Note]) -> dict[str, Given]:
+    document = read_document(path)
+    for repeat in document.repeats:
+        name = ".".join(str(part) for part in repeat.key)
+        problems.add(name.removeprefix("--"), document.where(repeat.key), f"is also in line {repeat.earlier}; keep one")
+    return by_own_name(read_options(document), problems, notes)
 
 
 def _read_typed(given: Mapping[str, Given]) -> dict[str, Given]:
@@ -131,8 +140,15 @@ def _build(given: Mapping[str, Given], problems: Problems) -> Config | None:
             sections[section] = kind.model_validate(values)
         except ValidationError as error:
             for name, details in groupby(error.errors(), key=lambda detail: str(detail["loc"][0])):
-                problems.add(name, given[name].where if name in given else "not set", explain(list(details)))
+                where = given[name].where if name in given else "not set"
+                problems.add(name, where, _explained(list(details), kind.model_fields[name]))
     return Config(**sections) if len(sections) == len(SECTIONS) else None
+
+
+def _explained(details: list[ErrorDetails], field: FieldInfo) -> str:
+    if told(field, "secret"):
+        return "has another form than this option takes; its value is not shown, for it may hold secrets"
+    return explain(details, told(field, "refused"))
 
 
 def _tried(load: Callable[[], Result], failures: list[str]) -> Result | None:

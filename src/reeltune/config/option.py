@@ -5,9 +5,11 @@ Everything that shows options to people is made from these declarations.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 
 class Section(BaseModel):
@@ -29,13 +31,32 @@ def option(
     unit: str | None = None,
     example: Any = None,
     also: tuple[str, ...] = (),
+    opposite: tuple[str, ...] = (),
+    refused: Mapping[str, str] | None = None,
+    secret: bool = False,
     **bounds: Any,
 ) -> Any:
     """Declare one option.
 
     default: `...` makes it required.
     description: one sentence, for a person.
-    unit: for quantities. also: other names that mean the same. bounds: pydantic's ge, gt, le, lt.
+    unit: for quantities. also: other names that mean the same. opposite: names of a switch that mean its opposite.
+    refused: values in use elsewhere that are not taken here, each with the reason; a name may end in *.
+    secret: whether it can hold what must not be stored. bounds: pydantic's ge, gt, le, lt.
     """
-    extra = {"unit": unit, "example": example, "also": list(also)}
+    extra = {
+        "unit": unit,
+        "example": example,
+        "also": list(also),
+        "opposite": list(opposite),
+        "refused": dict(refused or {}),
+        "secret": secret,
+    }
     return Field(default, description=description, json_schema_extra=extra, **bounds)
+
+
+def told(field: FieldInfo, what: str) -> Any:
+    """Return a part of a declaration that pydantic does not know: unit, example, also, opposite, refused or secret."""
+    extra = field.json_schema_extra
+    assert isinstance(extra, dict), field
+    return extra[what]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
 
 from pydantic_core import ErrorDetails
 
@@ -32,12 +34,39 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"; nearest is {close[0]}" if close else ""
 
 
-def explain(details: list[ErrorDetails]) -> str:
-    """Say what is wrong with one value; a value of several types fails once for each of them."""
+def unknown(name: str, names: Iterable[str], *, elsewhere: Mapping[str, str], noun: str) -> str:
+    """Say that a name is not known here. elsewhere: names in use in other trainers' files, with what there is."""
+    if name in elsewhere:
+        return f"is an option of other trainers that reeltune does not have yet: {elsewhere[name]}"
+    return f"unknown {noun}{nearest(name, names)}"
+
+
+def explain(details: list[ErrorDetails], refused: Mapping[str, str] | None = None) -> str:
+    """Say what is wrong with one value; a value of several types fails once for each of them.
+
+    refused: values in use elsewhere, with the reason why they are not taken.
+    """
+    if reason := _refusal(details, refused or {}):
+        return reason
     phrases = dict.fromkeys(_phrase(detail) for detail in details)
     if details[0]["type"] in WITHOUT_VALUE:
         return ", or ".join(phrases)
-    return f"is {details[0]['input']!r}; {', or '.join(phrases)}"
+    return f"is {shortened(details[0]['input'])}; {', or '.join(phrases)}"
+
+
+def shortened(value: Any, longest: int = 120) -> str:
+    """Return a value as Python would write it, cut where it is too long to be read."""
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def _refusal(details: list[ErrorDetails], refused: Mapping[str, str]) -> str | None:
+    for detail in details:
+        if detail["type"] in ("literal_error", "bool_type", "bool_parsing"):
+            for pattern, reason in refused.items():
+                if fnmatchcase(str(detail["input"]).lower(), pattern.lower()):
+                    return f"is {detail['input']!r}, which is not possible: {reason}"
+    return None
 
 
 def _phrase(detail: ErrorDetails) -> str:
@@ -57,3 +86,4 @@ WITH_VALUE: Mapping[str, Callable[[dict], str]] = {
     "model_type": lambda context: "an object is needed: { ... }",
     "string_type": lambda context: 'a text is needed, in quotes in a file: "..."',
 }
+"""Phrases for kinds of error that pydantic words for programmers."""

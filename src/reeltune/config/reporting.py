@@ -1,13 +1,15 @@
-"""Where results go and how often the run is saved."""
+"""Where results go, how often the run is saved, and who else is told."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from reeltune.config.option import Section, option
+
+TrackerName = Literal["wandb", "tensorboard", "csv", "all"]
 
 
 def check_folder(text: str) -> str:
@@ -17,11 +19,23 @@ def check_folder(text: str) -> str:
     return text
 
 
+def as_list(value: Any) -> Any:
+    """Return names with commas between, or none of them, as a list."""
+    if value is None or value is False:
+        return []
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",")]
+    return [name for name in value if name not in ("none", "")] if isinstance(value, list) else value
+
+
 class ReportingOptions(Section):
     output_dir: Annotated[str, AfterValidator(check_folder)] = option(
         ...,
         "Folder of this run: adapter, checkpoints, videos, log; its last part names the adapter file.",
         example="output/wan-character",
+    )
+    strict: bool = option(
+        False, "Refuse to start when something that was asked for is missing on this machine, rather than do without."
     )
     resume_from_checkpoint: str | Literal[False] | None = option(
         "latest",
@@ -35,9 +49,46 @@ class ReportingOptions(Section):
         ge=0,
         also=("checkpoint_step_interval",),
     )
-    checkpoints_total_limit: int = option(5, "Checkpoints kept; the oldest goes first.", ge=1)
+    checkpoints_total_limit: int = option(
+        5, "Checkpoints kept; the oldest goes first.", ge=1, also=("save_total_limit",)
+    )
+    report_to: Annotated[
+        tuple[TrackerName, ...],
+        BeforeValidator(as_list, json_schema_input_type=str | tuple[TrackerName, ...] | Literal[False] | None),
+    ] = option(
+        (),
+        "Where losses and videos are sent: wandb, tensorboard, csv, several with commas between, all that are "
+        "installed, or none.",
+        example="wandb",
+        refused={
+            "comet_ml": "it is not available yet; wandb, tensorboard and csv are",
+            "swanlab": "it is not available yet; wandb, tensorboard and csv are",
+            "trackio": "it is not available yet; wandb, tensorboard and csv are",
+        },
+    )
+    tracker_project_name: str = option("reeltune", "Project under which trackers file the run.", min_length=1)
+    tracker_run_name: str | None = option(
+        None, "Name of the run for trackers and webhooks; unset takes the last part of output_dir."
+    )
+    webhook_config: str | dict[str, Any] | list[dict[str, Any]] | None = option(
+        None,
+        "JSON file that says which webhooks are told of the run; or its content.",
+        example="config/wan/webhook.json",
+        secret=True,
+    )
+    push_to_hub: bool = option(False, "Upload the finished adapter to the Hugging Face hub.")
+    push_checkpoints_to_hub: bool = option(False, "Upload the adapter of each checkpoint to the hub.")
+    hub_model_id: str | None = option(
+        None, "Hub repository, owner/name or a name under your own account; unset takes tracker_project_name."
+    )
+    model_card_private: bool = option(True, "Make the hub repository private where it does not exist yet.")
 
     @property
     def run_folder(self) -> Path:
         """The folder of this run, with a home folder's `~` resolved."""
         return Path(self.output_dir).expanduser()
+
+    @property
+    def run_name(self) -> str:
+        """The name of this run for trackers, webhooks and the hub."""
+        return self.tracker_run_name or self.run_folder.name

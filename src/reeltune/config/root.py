@@ -1,7 +1,6 @@
-"""All options together, and the checks that span sections.
+"""All options together: one flat namespace for users, frozen sections for rooms.
 
-The options are one flat namespace for users; here they are grouped into frozen sections, so that a room can be handed
-the part it needs. Nothing derived is ever written back: see `run/plan.py`.
+Nothing derived is ever written back: see `run/plan.py`.
 """
 
 from __future__ import annotations
@@ -13,11 +12,15 @@ from pydantic.fields import FieldInfo
 
 from reeltune.config.adapter import AdapterOptions
 from reeltune.config.data import DataOptions
+from reeltune.config.evaluation import EvaluationOptions
 from reeltune.config.model import ModelOptions
-from reeltune.config.option import Section
+from reeltune.config.option import Section, told
 from reeltune.config.rendering import RenderingOptions
 from reeltune.config.reporting import ReportingOptions
 from reeltune.config.training import TrainingOptions
+from reeltune.config.webhooks import is_inline
+
+HIDDEN = "(hidden)"
 
 
 class Config(Section):
@@ -28,11 +31,20 @@ class Config(Section):
     data: DataOptions
     training: TrainingOptions
     rendering: RenderingOptions
+    evaluation: EvaluationOptions
     reporting: ReportingOptions
 
     def flat(self) -> dict[str, Any]:
-        """Return every option by its own name: what a configuration file would say."""
-        return {name: value for section in SECTIONS for name, value in getattr(self, section).model_dump().items()}
+        """Return every option by its own name: what a configuration file would say, without secrets."""
+        return {
+            name: _shown(value, field)
+            for section, name, field in all_options()
+            for value in [getattr(self, section).model_dump(mode="json")[name]]
+        }
+
+    def given(self) -> frozenset[str]:
+        """Return the options that were set, by file or command line."""
+        return frozenset(name for section in SECTIONS for name in getattr(self, section).model_fields_set)
 
 
 SECTIONS: Mapping[str, type[Section]] = {
@@ -47,29 +59,21 @@ def all_options() -> Iterator[tuple[str, str, FieldInfo]]:
             yield section, name, field
 
 
-def other_names(field: FieldInfo) -> list[str]:
-    """Return the further names under which an option is known."""
-    extra = field.json_schema_extra
-    return list(extra.get("also", [])) if isinstance(extra, dict) else []  # pyright: ignore[reportArgumentType]
-
-
 def canonical_names() -> dict[str, str]:
     """Return every name that an option is known by, with the option's own name."""
-    return {known: name for _, name, field in all_options() for known in [name, *other_names(field)]}
+    return {
+        known: name
+        for _, name, field in all_options()
+        for known in [name, *told(field, "also"), *told(field, "opposite")]
+    }
 
 
-def contradictions(config: Config) -> list[str]:
-    """Return what is wrong between options that are each right by themselves."""
-    checks = (_has_an_end, _average_is_updated)
-    return [problem for check in checks for problem in check(config)]
+def opposite_names() -> frozenset[str]:
+    """Return the names that mean the opposite of the option that they belong to."""
+    return frozenset(known for _, _, field in all_options() for known in told(field, "opposite"))
 
 
-def _has_an_end(config: Config) -> Iterator[str]:
-    if not config.training.max_train_steps and not config.training.num_train_epochs:
-        yield "max_train_steps and num_train_epochs are both 0: set one of them, such as max_train_steps=2000"
-
-
-def _average_is_updated(config: Config) -> Iterator[str]:
-    steps = config.training.max_train_steps
-    if config.training.use_ema and 0 < steps < config.training.ema_update_interval:
-        yield "ema_update_interval is larger than max_train_steps: the average would never be updated"
+def _shown(value: Any, field: FieldInfo) -> Any:
+    """Hide what may hold secrets; the path of a file that holds them is none."""
+    inline = not isinstance(value, str) or is_inline(value)
+    return HIDDEN if told(field, "secret") and value is not None and inline else value

@@ -96,11 +96,25 @@ class ManifestRow:
 
     sample: present when the file is trained.
     reason: empty when it is trained; otherwise why not, and what would admit it.
+    dataset_id: the dataset whose folder it lies in.
     """
 
     path: Path
     sample: Sample | None
     reason: str = ""
+    dataset_id: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What became of every file. trained, held_out: rows of the datasets for training and for measuring."""
+
+    trained: tuple[ManifestRow, ...]
+    held_out: tuple[ManifestRow, ...] = ()
+
+    @property
+    def rows(self) -> tuple[ManifestRow, ...]:
+        return (*self.trained, *self.held_out)
 
 
 def samples_of(rows: Sequence[ManifestRow]) -> list[Sample]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class CheckpointSaved:
 
 @dataclass(frozen=True)
 class SampleRendered:
-    """A validation video. weights: raw or ema."""
+    """A validation video. weights: raw, ema, or base for the model without what was trained, which has step 0."""
 
     step: int
     path: Path
@@ -77,6 +77,20 @@ class RenderFailed:
 
 
 @dataclass(frozen=True)
+class Evaluated:
+    """The loss on the held-out clips of one dataset: the mean over clips and noise levels.
+
+    curve: (sigma, mean loss of the clips measured there), noisiest first.
+    """
+
+    step: int
+    dataset: str
+    weights: Literal["raw", "ema"]
+    loss: float
+    curve: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
 class RunFinished:
     """The loop has ended. stopped: on request, before the plan's last step."""
 
@@ -84,7 +98,7 @@ class RunFinished:
     stopped: bool
 
 
-Event = RunStarted | StepDone | StepSkipped | CheckpointSaved | SampleRendered | RenderFailed | RunFinished
+Event = RunStarted | StepDone | StepSkipped | CheckpointSaved | SampleRendered | RenderFailed | Evaluated | RunFinished
 
 
 @runtime_checkable

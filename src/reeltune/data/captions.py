@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reeltune.config.datasets import VideoDataset
+from reeltune.config.datasets import ClipDataset
 from reeltune.errors import DataError
 
 
-def read_captions(file: Path, dataset: VideoDataset) -> tuple[str, ...]:
+def read_captions(file: Path, dataset: ClipDataset) -> tuple[str, ...]:
     """Return the captions of one clip, stripped; empty when there are none.
 
     Raises DataError when a caption file is there but cannot be read as UTF-8.
@@ -24,7 +24,7 @@ def caption_file(file: Path) -> Path:
     return file.with_suffix(".txt")
 
 
-def missing_caption(file: Path, dataset: VideoDataset) -> str:
+def missing_caption(file: Path, dataset: ClipDataset) -> str:
     """Say where a caption was looked for, and so where to write one."""
     if dataset.caption_strategy == "textfile":
         return f"write one into {caption_file(file)}, which is missing or empty"

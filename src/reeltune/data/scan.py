@@ -6,19 +6,26 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from reeltune.config.datasets import VideoDataset
+from reeltune.config.datasets import ClipDataset
 from reeltune.contracts.clip import FileRef, ManifestRow, Sample
 from reeltune.contracts.geometry import LatentGeometry
 from reeltune.data.buckets import Sizing
 from reeltune.data.captions import missing_caption, read_captions
+from reeltune.data.memory import ClipMemory
 from reeltune.data.placement import Rules, place
-from reeltune.data.probe import UnreadableVideo, probe
+from reeltune.data.probe import UnreadableVideo
 from reeltune.data.sources import EXTENSIONS, find_media
 from reeltune.errors import DataError
 
+MEMORY = "clips.json"
+"""In a dataset's cache folder: what was found out about its clips."""
+
+UNREADABLE = "unreadable"
+"""Opens the reason of a file that is left out because it cannot be read."""
+
 
 def scan(
-    dataset: VideoDataset,
+    dataset: ClipDataset,
     *,
     sizing: Sizing,
     minimum_image_size: float,
@@ -41,32 +48,37 @@ def scan(
     captions = {file.path: _captions(file.path, dataset) for file in files}
     _check_captions(captions, dataset)
     rules = Rules(dataset.video, sizing, minimum_image_size, geometry, model_fps)
+    memory = ClipMemory(Path(dataset.cache_dir_vae).expanduser() / MEMORY)
     rows = [
-        _row(file, captions[file.path], dataset_id=dataset.id, rules=rules)
+        _row(file, captions[file.path], dataset_id=dataset.id, rules=rules, memory=memory)
         for file in track(files, f"reading {dataset.id}", total=len(files), unit="clips")
     ]
-    return (*rows, *(_unread_row(path) for path in media.unread))
+    memory.save()
+    return (*rows, *(_unread_row(path, dataset.id) for path in media.unread))
 
 
-def _unread_row(path: Path) -> ManifestRow:
+def _unread_row(path: Path, dataset_id: str) -> ManifestRow:
     kind = path.suffix.lower()
-    return ManifestRow(path, sample=None, reason=f"not read: {kind} is none of {' '.join(EXTENSIONS)}; convert it")
+    reason = f"not read: {kind} is none of {' '.join(EXTENSIONS)}; convert it"
+    return ManifestRow(path, None, reason, dataset_id)
 
 
-def _row(file: FileRef, captions: tuple[str, ...] | str, *, dataset_id: str, rules: Rules) -> ManifestRow:
+def _row(
+    file: FileRef, captions: tuple[str, ...] | str, *, dataset_id: str, rules: Rules, memory: ClipMemory
+) -> ManifestRow:
     try:
-        info = probe(file.path)
+        info = memory.probe(file)
     except UnreadableVideo as error:
-        return ManifestRow(file.path, sample=None, reason=f"unreadable: {error.reason}")
+        return ManifestRow(file.path, None, f"{UNREADABLE}: {error.reason}", dataset_id)
     placement = place(info, rules)
     if isinstance(placement, str):
-        return ManifestRow(file.path, sample=None, reason=placement)
+        return ManifestRow(file.path, None, placement, dataset_id)
     if isinstance(captions, str):
-        return ManifestRow(file.path, sample=None, reason=f"no caption: {captions}")
-    return ManifestRow(file.path, sample=Sample(dataset_id, file, info, placement, captions))
+        return ManifestRow(file.path, None, f"no caption: {captions}", dataset_id)
+    return ManifestRow(file.path, Sample(dataset_id, file, info, placement, captions), dataset_id=dataset_id)
 
 
-def _captions(file: Path, dataset: VideoDataset) -> tuple[str, ...] | str:
+def _captions(file: Path, dataset: ClipDataset) -> tuple[str, ...] | str:
     """Return a clip's captions, or in words why it has none."""
     try:
         return read_captions(file, dataset) or missing_caption(file, dataset)
@@ -74,7 +86,7 @@ def _captions(file: Path, dataset: VideoDataset) -> tuple[str, ...] | str:
         return str(error)
 
 
-def _check_captions(captions: dict[Path, tuple[str, ...] | str], dataset: VideoDataset) -> None:
+def _check_captions(captions: dict[Path, tuple[str, ...] | str], dataset: ClipDataset) -> None:
     missing = [reason for reason in captions.values() if isinstance(reason, str)]
     if dataset.allow_missing_captions or 10 * len(missing) <= len(captions):
         return

@@ -1,34 +1,54 @@
-"""The families of models that can be trained: a table from a name to where the seam is filled."""
+"""The families of models that can be trained: a table from a name to where the seam is filled.
+
+What a plan needs is told here, without torch and without the network; `families.opening` loads and fetches.
+"""
 
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from types import ModuleType
 
-import torch
-
 from reeltune.config.model import ModelOptions
+from reeltune.contracts.dimensions import Dimensions
 from reeltune.contracts.facts import Facts
-from reeltune.contracts.family import Family
+from reeltune.families.sources import Location
 
-FAMILIES = {"wan": "reeltune.families.wan.family"}
-"""Each module offers FACTS, `check(options)` and `open_model(options, dtype)`, as the functions below say."""
+
+@dataclass(frozen=True)
+class Modules:
+    """Where a family is written down.
+
+    description: without torch, FACTS, `check(options)`, `dimensions(options)` and `locations(options)`, as below.
+    model: `check_weights(options)` and `open_model(options, opening)`, as in `families.opening`.
+    """
+
+    description: str
+    model: str
+
+
+FAMILIES = {"wan": Modules("reeltune.families.wan.description", "reeltune.families.wan.family")}
 
 
 def family_facts(options: ModelOptions) -> Facts:
     """Return what generic rooms need to know, before anything is fetched or loaded."""
-    return _module(options).FACTS
+    return _description(options).FACTS
+
+
+def family_dimensions(options: ModelOptions) -> Dimensions | None:
+    """Return the size of the transformer, or None when nothing on this machine tells it."""
+    return _description(options).dimensions(options)
+
+
+def family_locations(options: ModelOptions) -> list[Location]:
+    """Return where each part of the model is: on this machine, in the hub's cache, or still to be fetched."""
+    return _description(options).locations(options)
 
 
 def check_family(options: ModelOptions) -> None:
-    """Raise ModelError, before any work is done, for a model that is plainly missing or not supported."""
-    _module(options).check(options)
+    """Raise ModelError for a model whose configuration, on this machine, is of a kind that is not supported."""
+    _description(options).check(options)
 
 
-def open_family(options: ModelOptions, dtype: torch.dtype) -> Family:
-    """Find, and fetch where needed, every part of the model. Raises ModelError; nothing is loaded yet."""
-    return _module(options).open_model(options, dtype)
-
-
-def _module(options: ModelOptions) -> ModuleType:
-    return importlib.import_module(FAMILIES[options.model_family])
+def _description(options: ModelOptions) -> ModuleType:
+    return importlib.import_module(FAMILIES[options.model_family].description)

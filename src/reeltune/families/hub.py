@@ -17,22 +17,40 @@ from huggingface_hub.errors import (
     HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 
 from reeltune.errors import ModelError
 
 
-def fetch(source: str, files: Sequence[str]) -> Path:
-    """Return the folder of a repository's newest snapshot, after fetching what is not in the cache yet.
+def is_repository(source: str) -> bool:
+    """Tell whether a name has the form of a hub repository, `owner/name`."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", source) is not None
 
-    source: `owner/name`. files: patterns of the names that are needed. Raises ModelError for whatever goes wrong.
+
+def cached_file(source: str, name: str, revision: str | None = None) -> Path | None:
+    """Return a file of a repository when it was fetched before; no network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        file = try_to_load_from_cache(source, name, revision=revision)
+    except HFValidationError:
+        return None  # a name that the hub would not take either
+    return Path(file) if isinstance(file, str) else None
+
+
+def fetch(source: str, files: Sequence[str], revision: str | None = None) -> Path:
+    """Return the folder of a repository's snapshot, after fetching what is not in the cache yet.
+
+    source: `owner/name`. files: patterns of the names that are needed. revision: branch, tag or commit; None is the
+    newest. Raises ModelError for whatever goes wrong.
     """
     from huggingface_hub import snapshot_download
 
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+    if not is_repository(source):
         raise ModelError(f"{source} is neither a folder nor a hub repository of the form owner/name.")
     try:
-        return Path(snapshot_download(source, allow_patterns=list(files)))
+        return Path(snapshot_download(source, allow_patterns=list(files), revision=revision))
     # All of them: the clients below (HTTP, Xet) have their own kinds of failure, which no common class names.
     except Exception as error:
         raise ModelError(_what_to_do(source, error)) from error
@@ -47,6 +65,8 @@ def _what_to_do(source: str, error: Exception) -> str:
             f"{source} is not on the hub ({constants.ENDPOINT}), or needs a login (hf auth login), "
             "and no folder of that name is here. Check pretrained_model_name_or_path."
         )
+    if isinstance(error, RevisionNotFoundError):
+        return f"{source} has no such branch, tag or commit. Check revision."
     if isinstance(error, LocalEntryNotFoundError | HfHubHTTPError):
         return (
             f"{source} is no folder here, and the hub ({constants.ENDPOINT}) did not give it: {_first_line(error)} "

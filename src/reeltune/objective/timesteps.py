@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -23,3 +25,14 @@ def shift_sigma(sigma: float, shift: float) -> float:
     Source: Esser et al. 2024, arXiv:2403.03206, resolution-dependent shifting.
     """
     return shift * sigma / (1 + (shift - 1) * sigma)
+
+
+def sigma_distribution(sigma: float, *, scale: float, shift: float) -> float:
+    """Return the share of samples whose noise level is at most `sigma`, for the sigmoid of a normal, then shifted.
+
+    The inverse of the shift, the inverse of the sigmoid, and the distribution of the normal.
+    """
+    if not 0 < sigma < 1:
+        return float(sigma >= 1)
+    unshifted = sigma / (shift - (shift - 1) * sigma)
+    return 0.5 * (1 + math.erf(math.log(unshifted / (1 - unshifted)) / (scale * math.sqrt(2))))

@@ -22,6 +22,11 @@ class Clock:
         self._started = self._latest = now()
         self._stopped = False
 
+    def restart(self) -> None:
+        """Count from now on; what went before says nothing about the rate."""
+        self._first = self.done
+        self._started = self._latest = self.now()
+
     def advance(self) -> None:
         """Count one unit."""
         self.done += 1

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from reeltune.contracts.events import (
     CheckpointSaved,
+    Evaluated,
     Event,
     RenderFailed,
     RunFinished,
@@ -41,12 +42,14 @@ class TrainingConsole:
 
     def __init__(self) -> None:
         self._meter: Meter = NoMeter()
+        self._clock: Clock | None = None
 
     def receive(self, event: Event) -> None:
         match event:
             case RunStarted():
                 self.close()
-                self._meter = open_meter("training", Clock("steps", total=event.total_steps, done=event.step))
+                self._clock = Clock("steps", total=event.total_steps, done=event.step)
+                self._meter = open_meter("training", self._clock)
             case StepDone():
                 self._meter.advance(
                     f"loss {event.loss:.4f}", f"lr {event.learning_rate:.1e}", f"step {event.seconds:.1f} s"
@@ -59,8 +62,14 @@ class TrainingConsole:
                 log.info("saved %s in %s", event.path, duration(event.seconds))
             case SampleRendered():
                 log.info("rendered %s in %s", event.path, duration(event.seconds))
+                if event.weights == "base" and self._clock:
+                    # Made before the first step: no step took so long.
+                    self._clock.restart()
             case RenderFailed():
                 log.warning("no validation video at step %d: %s. Training goes on.", event.step, event.reason)
+            case Evaluated():
+                numbers = (event.step, event.loss, event.dataset, event.weights)
+                log.info("step %d: held-out loss %.4f on %s, %s weights", *numbers)
             case RunFinished():
                 self.close()
 

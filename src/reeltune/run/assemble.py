@@ -12,23 +12,29 @@ from reeltune.adapters.export import save_comfyui, save_diffusers
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.config.datasets import Datasets
 from reeltune.config.root import Config
+from reeltune.contracts.batch import Batch, KeptTokens
 from reeltune.contracts.events import EventSink
-from reeltune.contracts.family import Family, RenderRequest
+from reeltune.contracts.facts import Facts
+from reeltune.contracts.family import Family
 from reeltune.data.batches import BatchSource, Captions
-from reeltune.objective.flow import FlowMatching
+from reeltune.objective.flow import ChooseTokens, FlowMatching, keep_all
+from reeltune.objective.shift import shift_of
 from reeltune.randomness import Draws, Purpose
-from reeltune.run.plan import Plan, make_order
+from reeltune.routing.choose import choose_tokens
+from reeltune.routing.plan import Segment
+from reeltune.run.evaluation import make_evaluation
+from reeltune.run.plan import Plan, make_order, segments_of
 from reeltune.run.preflight import require_room
 from reeltune.run.prepare import FLOAT32_BYTES, Prepared
+from reeltune.run.renders import make_renders
 from reeltune.train.checkpoint import Checkpoints
 from reeltune.train.clipping import clipping
 from reeltune.train.ema import Ema
 from reeltune.train.loop import Keeping, Loop, Pace
 from reeltune.train.optimizers import build_optimizer
-from reeltune.train.render import NamedRequest, Renders
-from reeltune.train.results import Results, SaveFile
+from reeltune.train.results import Results
 from reeltune.train.schedule import Every, schedule_of
-from reeltune.train.state import TrainState, Weights
+from reeltune.train.state import TrainState
 
 TENSORS_PER_WEIGHT = 8
 """What a checkpoint holds for each trained weight at most: itself, its average, two of the optimizer, four in files."""
@@ -58,16 +64,24 @@ def assemble(
         family=family,
         transformer=transformer,
         state=_state(config, lora),
-        objective=_objective(config, draws),
+        objective=_objective(config, transformer, family.facts, draws),
         read_batches=lambda start, end: source.read_from(start, end=end),
         schedule=schedule_of(config.training, plan.total_steps),
         clip=clipping(config.training.grad_clip_method, config.training.max_grad_norm),
         draws=draws,
         keeping=keeping,
-        renders=_renders(config, plan, family, transformer, prepared, keeping.results.save_diffusers, device),
+        renders=make_renders(
+            config,
+            family=family,
+            transformer=transformer,
+            prepared=prepared,
+            save_adapter=keeping.results.save_diffusers,
+            device=device,
+        ),
         device=device,
         audience=audience,
         stop_requested=stop_requested,
+        evaluation=make_evaluation(config, family=family, transformer=transformer, prepared=prepared, device=device),
     )
 
 
@@ -102,9 +116,29 @@ def _state(config: Config, lora: Lora) -> TrainState:
     return TrainState(lora, optimizer, ema)
 
 
-def _objective(config: Config, draws: Draws) -> FlowMatching:
-    shift = config.training.flow_schedule_shift
-    return FlowMatching(draws, scale=config.training.flow_sigmoid_scale, shift=1.0 if shift is None else shift)
+def _objective(config: Config, transformer: nn.Module, facts: Facts, draws: Draws) -> FlowMatching:
+    layers = len(list(transformer.get_submodule(facts.blocks).children()))
+    return FlowMatching(
+        draws,
+        scale=config.training.flow_sigmoid_scale,
+        shift=shift_of(config.training),
+        choose_tokens=_routing(segments_of(config, layers), facts, draws),
+    )
+
+
+def _routing(segments: tuple[Segment, ...], facts: Facts, draws: Draws) -> ChooseTokens:
+    """Return which tokens each sample keeps in the routed blocks."""
+    if not segments:
+        return keep_all
+
+    def choose(batch: Batch, *, step: int, first_index: int) -> tuple[KeptTokens, ...]:
+        bucket = batch.bucket
+        tokens = facts.geometry.tokens(frames=bucket.frames, height=bucket.height, width=bucket.width)
+        return choose_tokens(
+            draws, step=step, first_index=first_index, batch_size=batch.size, tokens=tokens, segments=segments
+        )
+
+    return choose
 
 
 def _batches(config: Config, datasets: Datasets, prepared: Prepared, draws: Draws, *, pin: bool) -> BatchSource:
@@ -143,48 +177,3 @@ def _keeping(config: Config, plan: Plan, lora: Lora, family: Family, prepared: P
         "data.json": {"fingerprint": prepared.fingerprint},
     }
     return Keeping(checkpoints_of(config), results, records)
-
-
-def _renders(
-    config: Config,
-    plan: Plan,
-    family: Family,
-    transformer: nn.Module,
-    prepared: Prepared,
-    save_adapter: SaveFile,
-    device: torch.device,
-) -> Renders | None:
-    prompt = config.rendering.validation_prompt
-    if not prompt:
-        return None
-    return Renders(
-        folder=config.reporting.run_folder / "validation",
-        requests=[NamedRequest("validation", _request(config, plan, prepared, prompt))],
-        shown=_shown(config),
-        fps=family.facts.fps,
-        save_adapter=save_adapter,
-        open=lambda: family.renderer(transformer, device),
-    )
-
-
-def _request(config: Config, plan: Plan, prepared: Prepared, prompt: str) -> RenderRequest:
-    rendering = config.rendering
-    width, height = plan.rendered_size
-    return RenderRequest(
-        prompt=prepared.text.read(prepared.prompt_keys[prompt]),
-        negative=prepared.text.read(prepared.prompt_keys[rendering.validation_negative_prompt]),
-        width=width,
-        height=height,
-        frames=plan.rendered_frames,
-        steps=rendering.validation_num_inference_steps,
-        guidance=rendering.validation_guidance,
-        seed=config.training.seed if rendering.validation_seed is None else rendering.validation_seed,
-        flow_shift=rendering.validation_flow_shift,
-    )
-
-
-def _shown(config: Config) -> tuple[Weights, ...]:
-    if not config.training.use_ema:
-        return ("raw",)
-    choices: dict[str, tuple[Weights, ...]] = {"comparison": ("raw", "ema"), "ema_only": ("ema",), "none": ("raw",)}
-    return choices[config.rendering.ema_validation]

@@ -10,12 +10,26 @@ from types import FrameType
 
 import torch
 
+from reeltune.config.model import ModelOptions
+from reeltune.families.opening import Opening
+
 log = logging.getLogger(__name__)
 
 _STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 DTYPES = {"bf16": torch.bfloat16, "no": torch.float32}
 """`mixed_precision` as a number type."""
+
+
+def opening_of(options: ModelOptions) -> Opening:
+    """Return how the options want the model opened."""
+    return Opening(
+        dtype=DTYPES[options.compute_type],
+        keep=not options.offload_during_startup,
+        base_precision=options.base_model_precision,
+        text_precision=options.text_encoder_1_precision,
+        quantize_via=options.quantize_via,
+    )
 
 
 def choose_device() -> torch.device:

@@ -1,4 +1,4 @@
-"""What a run will really do: facts derived from the options and the data, never written back into either."""
+"""What a run will really do: facts derived from the options and the data, never written back into either. No torch."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from reeltune.config.datasets import Datasets, VideoDataset
+from reeltune.config.datasets import ClipDataset, Datasets
 from reeltune.config.root import Config
 from reeltune.contracts.clip import ManifestRow, Sample, samples_of
 from reeltune.contracts.facts import Facts
+from reeltune.contracts.notes import Note
 from reeltune.data.buckets import Sizing
 from reeltune.data.sampler import Order, Place
 from reeltune.randomness import Draws
-from reeltune.run.notes import plan_notes, rendered_size
+from reeltune.routing.plan import Segment, resolve
+from reeltune.run.notes import plan_notes
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,7 @@ class Plan:
     """The derived facts of a run.
 
     length_option, length: the option that ends the run, and its value. epochs: passes over the data, with a fraction.
-    rendered_size, rendered_frames: of a validation video: width and height in pixels, frames of the form 4k+1.
-    notes: sentences for people about what was understood differently from what was written.
+    notes: what was understood differently from what was written.
     """
 
     total_steps: int
@@ -31,17 +32,13 @@ class Plan:
     batches_per_epoch: int
     samples: int
     epochs: float
-    rendered_size: tuple[int, int]
-    rendered_frames: int
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
-    def lines(self) -> list[str]:
-        """Return the plan in words."""
-        return [
+    def length_in_words(self) -> str:
+        return (
             f"{self.total_steps} steps = {self.epochs:.1f} passes over {self.samples} clips "
-            f"({self.batches_per_epoch} batches a pass)",
-            *self.notes,
-        ]
+            f"({self.batches_per_epoch} batches a pass)"
+        )
 
     def record(self) -> dict[str, Any]:
         """Return the plan as `plan.json` keeps it."""
@@ -61,8 +58,6 @@ def make_plan(config: Config, datasets: Datasets, rows: Sequence[ManifestRow], f
         batches_per_epoch=order.batches_per_epoch,
         samples=len(samples),
         epochs=total_steps * training.gradient_accumulation_steps / order.batches_per_epoch,
-        rendered_size=rendered_size(config, facts),
-        rendered_frames=facts.geometry.usable_frames(config.rendering.validation_num_video_frames),
         notes=tuple(plan_notes(config, datasets, rows, facts, total_steps=total_steps)),
     )
 
@@ -74,7 +69,13 @@ def make_order(config: Config, datasets: Datasets, samples: Sequence[Sample]) ->
     return Order(places, batch_size=config.training.train_batch_size, draws=Draws(config.training.seed))
 
 
-def sizing_of(dataset: VideoDataset, config: Config) -> Sizing:
+def segments_of(config: Config, layers: int) -> tuple[Segment, ...]:
+    """Return the routes of a transformer of so many blocks; none when tokens are not routed."""
+    tread = config.training.tread_config
+    return resolve(tread, layers) if tread else ()
+
+
+def sizing_of(dataset: ClipDataset, config: Config) -> Sizing:
     """Return how a dataset's clips are sized: its own words where it has any, the global ones elsewhere."""
     return Sizing(
         resolution=dataset.resolution if dataset.resolution is not None else config.data.resolution,
@@ -84,7 +85,7 @@ def sizing_of(dataset: VideoDataset, config: Config) -> Sizing:
     )
 
 
-def minimum_size_of(dataset: VideoDataset, config: Config) -> float:
+def minimum_size_of(dataset: ClipDataset, config: Config) -> float:
     """Return below which size a dataset's clips are left out."""
     own = dataset.minimum_image_size
     return own if own is not None else config.data.minimum_image_size
@@ -93,6 +94,7 @@ def minimum_size_of(dataset: VideoDataset, config: Config) -> float:
 def _ends(config: Config, batches_per_epoch: int) -> list[tuple[int, str]]:
     """Return the steps after which each option that is set would end the run."""
     training = config.training
-    by_epochs = -(-training.num_train_epochs * batches_per_epoch // training.gradient_accumulation_steps)
+    epochs = 0 if training.ignore_final_epochs else training.num_train_epochs
+    by_epochs = -(-epochs * batches_per_epoch // training.gradient_accumulation_steps)
     ends = [(training.max_train_steps, "max_train_steps"), (by_epochs, "num_train_epochs")]
     return [(steps, option) for steps, option in ends if steps]

@@ -1,10 +1,10 @@
-"""From datasets to a manifest, and from a manifest to filled caches."""
+"""From a manifest to filled caches: each caption and clip is encoded once."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,16 +14,14 @@ from reeltune.cache.keys import ContentFingerprints, digest_of, latent_key
 from reeltune.cache.store import TensorStore
 from reeltune.config.datasets import Datasets
 from reeltune.config.root import Config
-from reeltune.contracts.clip import ManifestRow, Sample, samples_of
-from reeltune.contracts.facts import Facts
+from reeltune.contracts.clip import Manifest, ManifestRow, Sample, samples_of
 from reeltune.contracts.family import Family
 from reeltune.contracts.geometry import LatentGeometry
 from reeltune.contracts.progress import Track
 from reeltune.data.batches import Item
 from reeltune.data.manifest import require_usable
-from reeltune.data.scan import scan
-from reeltune.run.plan import minimum_size_of, sizing_of
 from reeltune.run.preflight import require_room, require_writable
+from reeltune.run.rendering_plan import prompts_to_encode
 
 FLOAT32_BYTES = 4
 
@@ -32,17 +30,19 @@ FLOAT32_BYTES = 4
 class Prepared:
     """Everything that the loop reads: what became of each file, items by their cached clips, the encoded prompts.
 
-    items: in the order of the used rows.
+    items, held_out: in the order of the used rows of the manifest.
     """
 
-    rows: tuple[ManifestRow, ...]
+    manifest: Manifest
     items: tuple[Item, ...]
+    held_out: tuple[Item, ...]
     text: TensorStore
     prompt_keys: dict[str, str]
 
     @property
     def samples(self) -> list[Sample]:
-        return samples_of(self.rows)
+        """Return what is trained, in the order of the items."""
+        return samples_of(self.manifest.trained)
 
     @property
     def fingerprint(self) -> str:
@@ -50,28 +50,10 @@ class Prepared:
         return digest_of([[item.latent_key, *item.caption_keys] for item in self.items])
 
 
-def make_manifest(config: Config, datasets: Datasets, facts: Facts, track: Track) -> tuple[ManifestRow, ...]:
-    """Look at every file of every dataset. Raises DataError when nothing can be trained."""
-    rows = [
-        row
-        for dataset in datasets.videos
-        for row in scan(
-            dataset,
-            sizing=sizing_of(dataset, config),
-            minimum_image_size=minimum_size_of(dataset, config),
-            geometry=facts.geometry,
-            model_fps=facts.fps,
-            track=track,
-        )
-    ]
-    require_usable(rows)
-    return tuple(rows)
-
-
 def fill_caches(
     config: Config,
     datasets: Datasets,
-    rows: Sequence[ManifestRow],
+    manifest: Manifest,
     *,
     family: Family,
     device: torch.device,
@@ -82,35 +64,43 @@ def fill_caches(
     A clip that turns out to be damaged is left out, and its row says so. Raises ShortageError before encoding when a
     cache folder cannot be written or its disk is too small; DataError when no clip is left.
     """
-    samples = samples_of(rows)
-    text = TensorStore(Path(datasets.text.cache_dir).expanduser())
+    compress = config.data.compress_disk_cache
+    samples = samples_of(manifest.rows)
+    text = TensorStore(Path(datasets.text.cache_dir).expanduser(), compress)
     require_writable(text.folder, "cache_dir of the text embeds")
-    entries = _latent_entries(datasets, samples, family.video_fingerprint(), track)
+    stores = {one.id: TensorStore(Path(one.cache_dir_vae).expanduser(), compress) for one in datasets.clips}
+    entries = _latent_entries(stores, samples, family.video_fingerprint(), track)
     _require_room(entries, family.facts.geometry)
     prompt_keys = fill_text(_prompts(config, samples), text, family=family, device=device, track=track)
     refused = fill_latents(entries, family=family, device=device, track=track)
-    rows = tuple(_without(row, refused) for row in rows)
-    require_usable(rows)
-    items = tuple(_item(entry, prompt_keys) for entry in entries if entry.sample.file.path not in refused)
-    return Prepared(rows, items, text, prompt_keys)
+    trained = tuple(_without(row, refused) for row in manifest.trained)
+    held_out = tuple(_without(row, refused) for row in manifest.held_out)
+    require_usable(trained)
+    # One file may be in several datasets, so entries are told apart by their place: trained ones first.
+    usable = [_item(entry, prompt_keys) if entry.sample.file.path not in refused else None for entry in entries]
+    count = len(samples_of(manifest.trained))
+    return Prepared(
+        Manifest(trained, held_out),
+        items=tuple(filter(None, usable[:count])),
+        held_out=tuple(filter(None, usable[count:])),
+        text=text,
+        prompt_keys=prompt_keys,
+    )
 
 
 def _without(row: ManifestRow, refused: Mapping[Path, str]) -> ManifestRow:
-    return ManifestRow(row.path, None, refused[row.path]) if row.path in refused else row
+    return replace(row, sample=None, reason=refused[row.path]) if row.path in refused else row
 
 
 def _prompts(config: Config, samples: Sequence[Sample]) -> list[str]:
     """Return every text that the run will need: captions, the empty one, and those of the validation videos."""
-    rendering = config.rendering
-    captions = [caption for sample in samples for caption in sample.captions]
-    if not rendering.validation_prompt:
-        return ["", *captions]
-    return ["", rendering.validation_prompt, rendering.validation_negative_prompt, *captions]
+    return ["", *prompts_to_encode(config), *(caption for sample in samples for caption in sample.captions)]
 
 
-def _latent_entries(datasets: Datasets, samples: Sequence[Sample], encoder: str, track: Track) -> list[LatentEntry]:
-    """Return where each sample's encoding lies, in the order of the samples."""
-    stores = {video.id: TensorStore(Path(video.cache_dir_vae).expanduser()) for video in datasets.videos}
+def _latent_entries(
+    stores: Mapping[str, TensorStore], samples: Sequence[Sample], encoder: str, track: Track
+) -> list[LatentEntry]:
+    """Return where each sample's encoding lies, in the order of the samples. stores: by dataset."""
     contents = {name: ContentFingerprints(store.folder / "contents.json") for name, store in stores.items()}
     for name, store in stores.items():
         require_writable(store.folder, f"cache_dir_vae of {name}")
@@ -128,7 +118,7 @@ def _key_of(sample: Sample, contents: ContentFingerprints, encoder: str) -> str:
 
 
 def _require_room(entries: Sequence[LatentEntry], geometry: LatentGeometry) -> None:
-    missing = [entry for entry in entries if not entry.store.path(entry.key).exists()]
+    missing = [entry for entry in entries if not entry.store.has_file(entry.key)]
     for store in {entry.store for entry in missing}:
         size = sum(_latent_bytes(entry.sample, geometry) for entry in missing if entry.store == store)
         require_room(store.folder, size, "the encoded clips")

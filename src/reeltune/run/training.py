@@ -7,20 +7,24 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from reeltune.config.datasets import Datasets
+from reeltune.config.load import Loaded
 from reeltune.config.root import Config
-from reeltune.contracts.clip import ManifestRow
+from reeltune.contracts.clip import Manifest
 from reeltune.contracts.events import EventSink
+from reeltune.contracts.notes import by_kind
 from reeltune.contracts.outcome import Outcome
 from reeltune.contracts.progress import Track
-from reeltune.data.manifest import summary, write_manifest
-from reeltune.families import check_family, family_facts, open_family
+from reeltune.data.manifest import rate_notes, summary, write_manifest
+from reeltune.families import check_family, family_facts
+from reeltune.families.opening import check_weights, open_family
 from reeltune.run.assemble import assemble, checkpoints_of
 from reeltune.run.folder import held, is_finished, mark_finished, move_aside, write_records
-from reeltune.run.launch import DTYPES, choose_device, stop_on_signal
+from reeltune.run.launch import choose_device, opening_of, stop_on_signal
+from reeltune.run.manifest import make_manifest, write_quarantine
+from reeltune.run.means import Means
 from reeltune.run.plan import Plan, make_plan
 from reeltune.run.preflight import require_writable
-from reeltune.run.prepare import Prepared, fill_caches, make_manifest
+from reeltune.run.prepare import Prepared, fill_caches
 from reeltune.run.resume import changes_since, choose_start, told_changes
 from reeltune.train.audience import Audience
 from reeltune.train.loop import Loop
@@ -31,41 +35,75 @@ log = logging.getLogger(__name__)
 SinksFor = Callable[[Path], Sequence[EventSink]]
 
 
-def train(config: Config, datasets: Datasets, *, track: Track, sinks_for: SinksFor) -> Outcome:
+def train(loaded: Loaded, means: Means, *, track: Track, sinks_for: SinksFor) -> Outcome:
     """Run to the end, or until asked to stop.
 
     sinks_for: gives the listeners for a run folder. What is wrong with options, data, model or machine is raised before
     the run folder is touched.
     """
+    config = loaded.config
     check_family(config.model)
+    check_weights(config.model)
     facts = family_facts(config.model)
-    rows = make_manifest(config, datasets, facts, track)
-    plan = make_plan(config, datasets, rows, facts)
-    for line in [*summary(rows), *plan.lines()]:
-        log.info("%s", line)
+    manifest = make_manifest(config, loaded.datasets, facts, track)
+    plan = make_plan(config, loaded.datasets, manifest.trained, facts)
+    _announce(loaded, means, manifest, plan)
     folder = config.reporting.run_folder
     require_writable(folder, "output_dir")
     start = choose_start(config, checkpoints_of(config))
     if start is not None and start >= plan.total_steps and is_finished(folder, start):
         return _outcome(folder, plan, start, nothing_to_do=True)
     with held(folder):
-        return _carry_out(config, datasets, rows, start=start, track=track, sinks_for=sinks_for)
+        return _carry_out(loaded, manifest, start=start, track=track, sinks_for=sinks_for)
+
+
+def prepare(loaded: Loaded, *, track: Track) -> Prepared:
+    """Look at the data and fill the caches; nothing is trained, and the run folder is not touched."""
+    config = loaded.config
+    check_family(config.model)
+    check_weights(config.model)
+    manifest = make_manifest(config, loaded.datasets, family_facts(config.model), track)
+    for line in summary(manifest.rows):
+        log.info("%s", line)
+    family = open_family(config.model, opening_of(config.model))
+    return fill_caches(config, loaded.datasets, manifest, family=family, device=choose_device(), track=track)
+
+
+def _announce(loaded: Loaded, means: Means, manifest: Manifest, plan: Plan) -> None:
+    """Say before anything is done what was understood."""
+    for line in [*summary(manifest.rows), *_rates(loaded, manifest), plan.length_in_words()]:
+        log.info("%s", line)
+    for note in by_kind((*loaded.notes, *plan.notes, *means.notes)):
+        log.log(logging.WARNING if note.kind in ("trap", "fallback") else logging.INFO, "%s", note)
+
+
+def _rates(loaded: Loaded, manifest: Manifest) -> list[str]:
+    """Return how the clips of each dataset are brought to the training rate."""
+    fps = family_facts(loaded.config.model).fps
+    return [
+        f"{dataset.id}: {note}"
+        for dataset in loaded.datasets.clips
+        for note in rate_notes(
+            [row for row in manifest.rows if row.dataset_id == dataset.id], dataset.video, model_fps=fps
+        )
+    ]
 
 
 def _carry_out(
-    config: Config,
-    datasets: Datasets,
-    rows: Sequence[ManifestRow],
+    loaded: Loaded,
+    manifest: Manifest,
     *,
     start: int | None,
     track: Track,
     sinks_for: SinksFor,
 ) -> Outcome:
+    config, datasets = loaded.config, loaded.datasets
     folder, device = config.reporting.run_folder, choose_device()
-    family = open_family(config.model, DTYPES[config.model.mixed_precision])
-    prepared = fill_caches(config, datasets, rows, family=family, device=device, track=track)
-    plan = make_plan(config, datasets, prepared.rows, family.facts)
-    with stop_on_signal() as stop, closing(Audience(sinks_for(folder))) as audience:
+    family = open_family(config.model, opening_of(config.model))
+    prepared = fill_caches(config, datasets, manifest, family=family, device=device, track=track)
+    plan = make_plan(config, datasets, prepared.manifest.trained, family.facts)
+    # Listeners are closed last: they may wait for the network, and Ctrl-C then ends the waiting at once.
+    with closing(Audience(sinks_for(folder))) as audience, stop_on_signal() as stop:
         loop = assemble(
             config,
             datasets,
@@ -97,7 +135,9 @@ def _open_folder(loop: Loop, folder: Path, config: Config, prepared: Prepared, *
             log.info("a later checkpoint was renamed to %s", place.name)
     checkpoints.clear_drafts()
     write_records(folder, loop.keeping.records)
-    write_manifest(prepared.rows, folder / "manifest.jsonl")
+    write_manifest(prepared.manifest.rows, folder / "manifest.jsonl")
+    if config.data.delete_problematic_images:
+        write_quarantine(prepared.manifest.rows, folder / "quarantine.jsonl")
 
 
 def _told_differences(loop: Loop, config: Config, start: int) -> list[str]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from torch import Tensor
 
 from reeltune.errors import CheckpointError, ConfigError
 from reeltune.tensor_files import save_tensors
+from reeltune.train.checkpoint_names import NAME, checkpoint_steps
 from reeltune.train.state import Snapshot, Weights
 from reeltune.whole_files import DRAFTS, unused_name, write_json
 
@@ -36,7 +36,6 @@ FORMAT = 1
 Records = Mapping[str, dict[str, Any]]
 """JSON files by name."""
 
-_NAME = re.compile(r"checkpoint-(\d+)")
 _DRAFT = ".checkpoint-{step}.writing"
 _FILES: dict[Weights, str] = {"raw": "trainable.safetensors", "ema": "ema.safetensors"}
 
@@ -53,10 +52,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Return the steps that have a checkpoint, ascending."""
-        if not self.folder.is_dir():
-            return []
-        matches = [_NAME.fullmatch(entry.name) for entry in self.folder.iterdir() if entry.is_dir()]
-        return sorted(int(match[1]) for match in matches if match)
+        return checkpoint_steps(self.folder)
 
     def choose(self, wanted: str) -> int | None:
         """Return the step to continue from: `latest` (None when there is none), or a checkpoint's name or path.
@@ -67,7 +63,7 @@ class Checkpoints:
         if wanted == "latest":
             return steps[-1] if steps else None
         path = Path(wanted).expanduser()
-        match = _NAME.fullmatch(path.name)
+        match = NAME.fullmatch(path.name)
         elsewhere = path.parent != Path() and path.parent.resolve() != self.folder.resolve()
         if match is None or elsewhere or int(match[1]) not in steps:
             known = ", ".join(f"checkpoint-{step}" for step in steps) or "none"

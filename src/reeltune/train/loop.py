@@ -7,7 +7,7 @@ none of these is a branch here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
@@ -17,12 +17,22 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from reeltune.contracts.batch import Batch, Noised, StepResult
-from reeltune.contracts.events import CheckpointSaved, EventSink, RunFinished, RunStarted, StepDone, StepSkipped
+from reeltune.contracts.events import (
+    CheckpointSaved,
+    Event,
+    EventSink,
+    RunFinished,
+    RunStarted,
+    StepDone,
+    StepSkipped,
+)
 from reeltune.contracts.family import Family
 from reeltune.errors import TrainingError
 from reeltune.randomness import Draws
 from reeltune.train.checkpoint import Checkpoints, Records
 from reeltune.train.clipping import Clip
+from reeltune.train.dropout import reseed_modules
+from reeltune.train.evaluate import Evaluation
 from reeltune.train.render import Renders
 from reeltune.train.results import Results
 from reeltune.train.schedule import Every, Schedule
@@ -80,17 +90,22 @@ class Loop:
     device: torch.device
     audience: EventSink
     stop_requested: Callable[[], bool] = lambda: False
+    evaluation: Evaluation | None = None
     skipped_in_a_row: int = field(default=0, init=False)
 
     def run(self) -> None:
         """Train until the last step or a stop request; leave a whole checkpoint and the adapter files behind."""
         self.audience.receive(RunStarted(self.state.step, self.pace.total_steps))
+        if self.renders and self.state.step == 0:
+            self.tell(self.renders.benchmark())
         first, end = (step * self.pace.accumulation for step in (self.state.step, self.pace.total_steps))
         with closing(self.read_batches(first, end)) as batches:
             self.train(batches)
         stopped = self.state.step < self.pace.total_steps
         self.save()
         self.publish()
+        if not stopped and self.evaluation:
+            self.evaluate(self.evaluation)
         if not stopped and self.renders and not self.renders.done(self.state.step):
             self.render(self.renders)
         self.audience.receive(RunFinished(self.state.step, stopped))
@@ -106,6 +121,10 @@ class Loop:
             # Once in a while. Rare work stays out of the step, and reads weights only.
             if self.pace.checkpoint.due(self.state.step):
                 self.save()
+            # What the last step has learned is measured when all is saved, due or not.
+            last = self.state.step == self.pace.total_steps
+            if self.evaluation and self.evaluation.every.due(self.state.step) and not last:
+                self.evaluate(self.evaluation)
             if self.renders and self.pace.render.due(self.state.step) and not self.stop_requested():
                 self.render(self.renders)
 
@@ -114,7 +133,7 @@ class Loop:
         samples = sum(batch.size for batch in micro_batches)
         losses, sigmas = [], []
         for index, batch in enumerate(batch.to(self.device) for batch in micro_batches):
-            self.draws.reseed_modules(step=self.state.step, micro_batch=index)
+            reseed_modules(self.draws, step=self.state.step, micro_batch=index)
             noised = self.objective.noise(batch, step=self.state.step, first_index=index * self.pace.batch_size)
             velocity = self.family.predict(self.transformer, noised, batch)
             loss = self.objective.loss(velocity, noised)
@@ -199,9 +218,17 @@ class Loop:
         checkpoints = self.keeping.checkpoints
         self.keeping.results.publish(checkpoints.path(self.state.step), checkpoints.folder)
 
+    def evaluate(self, evaluation: Evaluation) -> None:
+        """Measure the held-out clips with the weights of this step."""
+        self.tell(evaluation.measure(self.state, self.stop_requested))
+
     def render(self, renders: Renders) -> None:
         """Make the validation videos of this step."""
-        for event in renders.render(self.state.step, self.state.weights()):
+        self.tell(renders.render(self.state.step, self.state.weights()))
+
+    def tell(self, events: Iterable[Event]) -> None:
+        """Pass on what happens while it happens."""
+        for event in events:
             self.audience.receive(event)
 
     def tokens_of(self, batch: Batch) -> int:

@@ -12,25 +12,18 @@ from dataclasses import dataclass
 from reeltune.config.training import TrainingOptions
 
 
-def linear(progress: float) -> float:
-    return 1 - progress
+@dataclass(frozen=True)
+class Curve:
+    """How the rate moves after the warm-up.
 
+    share: of the way from end up to peak, at a progress from 0 to 1 of a schedule. warms_up: whether it has a warm-up.
+    forgoes_whole_warmup: a warm-up as long as the run, or longer, means none and decay over the whole run. That is what
+    configuration files in use mean, written for a reader that took this number as the length of the decay.
+    """
 
-def cosine(progress: float) -> float:
-    return (1 + math.cos(math.pi * progress)) / 2
-
-
-def constant(progress: float) -> float:
-    return 1.0
-
-
-_CURVES: dict[str, tuple[Callable[[float], float], bool]] = {
-    "constant": (constant, False),
-    "constant_with_warmup": (constant, True),
-    "linear": (linear, True),
-    "cosine": (cosine, True),
-}
-"""Each name's curve over the part after the warm-up (1 at its start), and whether it warms up."""
+    share: Callable[[Schedule, float], float]
+    warms_up: bool = True
+    forgoes_whole_warmup: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,10 +31,7 @@ class Schedule:
     """The learning rate of each step.
 
     peak: reached after `warmup` steps of linear rise from peak / warmup. end: reached by decaying curves at the last
-    of `total` steps.
-
-    A cosine whose warm-up is as long as the run, or longer, decays over the whole run from the first step: that is what
-    configuration files in use mean, written for a reader that took this number as the length of the decay.
+    of `total` steps. power: of `polynomial`. cycles: of `cosine_with_restarts`.
     """
 
     name: str
@@ -49,22 +39,64 @@ class Schedule:
     end: float
     warmup: int
     total: int
+    power: float = 0.8
+    cycles: int = 1
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, 0 <= step < total."""
-        curve, _ = _CURVES[self.name]
         warmup = self.effective_warmup
         if step < warmup:
             return self.peak * (step + 1) / warmup
         progress = (step - warmup) / max(1, self.total - 1 - warmup)
-        return self.end + (self.peak - self.end) * curve(min(progress, 1.0))
+        return self.end + (self.peak - self.end) * CURVES[self.name].share(self, min(progress, 1.0))
 
     @property
     def effective_warmup(self) -> int:
         """Steps of rising rate that the run really has."""
-        _, warms_up = _CURVES[self.name]
-        decays_at_once = self.name == "cosine" and self.warmup >= self.total
-        return 0 if decays_at_once or not warms_up else self.warmup
+        curve = CURVES[self.name]
+        forgone = curve.forgoes_whole_warmup and self.warmup >= self.total
+        return 0 if forgone or not curve.warms_up else self.warmup
+
+
+def constant(schedule: Schedule, progress: float) -> float:
+    return 1.0
+
+
+def linear(schedule: Schedule, progress: float) -> float:
+    return 1 - progress
+
+
+def polynomial(schedule: Schedule, progress: float) -> float:
+    """(1 - p) ** power: below 1 the rate stays high for longer than a straight line."""
+    return (1 - progress) ** schedule.power
+
+
+def cosine(schedule: Schedule, progress: float) -> float:
+    """(1 + cos(pi p)) / 2."""
+    return (1 + math.cos(math.pi * progress)) / 2
+
+
+def sine(schedule: Schedule, progress: float) -> float:
+    """sin(pi (1 - p) / 2): a quarter of a sine read backwards, flat at its start and steepest at its end."""
+    return math.sin(math.pi * (1 - progress) / 2)
+
+
+def cosine_with_restarts(schedule: Schedule, progress: float) -> float:
+    """As many cosines in a row, each from full rate to the end; one is `cosine`."""
+    # Rounded: a third of the way in three cycles is a restart, and not the last bit of a cycle that is not quite over.
+    turns = round(schedule.cycles * progress, 12)
+    return cosine(schedule, 1.0 if progress == 1 else turns % 1)
+
+
+CURVES: dict[str, Curve] = {
+    "constant": Curve(constant, warms_up=False),
+    "constant_with_warmup": Curve(constant),
+    "linear": Curve(linear),
+    "polynomial": Curve(polynomial),
+    "cosine": Curve(cosine, forgoes_whole_warmup=True),
+    "sine": Curve(sine, forgoes_whole_warmup=True),
+    "cosine_with_restarts": Curve(cosine_with_restarts, forgoes_whole_warmup=True),
+}
 
 
 def schedule_of(options: TrainingOptions, total_steps: int) -> Schedule:
@@ -75,6 +107,8 @@ def schedule_of(options: TrainingOptions, total_steps: int) -> Schedule:
         end=options.lr_end,
         warmup=options.lr_warmup_steps,
         total=total_steps,
+        power=options.lr_power,
+        cycles=options.lr_num_cycles,
     )
 
 

@@ -32,9 +32,9 @@ import sys, time
 import huggingface_hub.file_download
 huggingface_hub.file_download.time.sleep = lambda seconds: None  # the library waits between its own attempts
 from reeltune.errors import ModelError
-from reeltune.families.loading import component_folder
+from reeltune.families.sources import Source, component_folder
 try:
-    print(component_folder("someone/model", "transformer"))
+    print(component_folder(Source("transformer", "someone/model", ("transformer",))))
 except ModelError as error:
     sys.exit(f"ModelError: {error}")
 """

@@ -16,20 +16,21 @@ from safetensors import safe_open
 from transformers import UMT5EncoderModel
 
 from helpers.tiny import open_tiny
-from reeltune.families.loading import fingerprint
+from reeltune.families.fingerprint import fingerprint
 
 CPU = torch.device("cpu")
 MB = 10**6
 PROBE = """
 import sys, torch
 from pathlib import Path
+from reeltune.families.opening import Opening
 from reeltune.families.wan.family import Wan, WanParts
 
 def peak_kb():
     return next(int(line.split()[1]) for line in Path("/proc/self/status").open() if line.startswith("VmHWM"))
 
 folder = Path(sys.argv[1])
-wan = Wan(WanParts(folder, folder, folder, folder, folder), torch.bfloat16)
+wan = Wan(WanParts(folder, folder, folder, folder, folder), Opening(torch.bfloat16))
 before = peak_kb()
 transformer = wan.load_transformer(torch.device("cpu"))
 print(1024 * (peak_kb() - before), sum(p.numel() * p.element_size() for p in transformer.parameters()))

@@ -16,8 +16,10 @@ from torch import nn
 
 from helpers.tiny import open_tiny
 from reeltune.errors import ModelError
+from reeltune.families.sources import Source
 from reeltune.families.wan.family import Wan
-from reeltune.families.weights import read_header, weights_folder
+from reeltune.families.weight_files import read_header
+from reeltune.families.weights import weights_folder
 
 CPU = torch.device("cpu")
 INDEX = "diffusion_pytorch_model.safetensors.index.json"
@@ -218,5 +220,5 @@ def test_looking_at_weights_reads_headers_only(tmp_path: Path) -> None:
             super().__init__()
             self.weight = nn.Parameter(torch.empty(numbers))
 
-    assert weights_folder(str(tmp_path), "part", lambda config: Part()) == tmp_path / "part"
+    assert weights_folder(Source("part", str(tmp_path), ("part",)), lambda config: Part()) == tmp_path / "part"
     assert read_header(file).shapes == {"weight": (numbers,)}

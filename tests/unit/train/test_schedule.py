@@ -3,27 +3,108 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
+from diffusers.optimization import (
+    get_cosine_with_hard_restarts_schedule_with_warmup,
+    get_polynomial_decay_schedule_with_warmup,
+)
 from torch import nn
+from torch.optim import SGD
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
+from reeltune.config.training import TrainingOptions
 from reeltune.train.clipping import clipping
 from reeltune.train.ema import Ema, decay_at
-from reeltune.train.schedule import Every, Schedule
+from reeltune.train.schedule import CURVES, Every, Schedule, schedule_of
+
+DECAYING = ["cosine", "cosine_with_restarts", "linear", "polynomial", "sine"]
+FORGOING = ["cosine", "cosine_with_restarts", "sine"]
 
 
-def schedule(name: str, *, warmup: int = 0, total: int = 101, peak: float = 1e-3, end: float = 1e-5) -> Schedule:
-    return Schedule(name, peak=peak, end=end, warmup=warmup, total=total)
+def schedule(
+    name: str, *, warmup: int = 0, total: int = 101, peak: float = 1e-3, end: float = 1e-5, cycles: int = 1
+) -> Schedule:
+    return Schedule(name, peak=peak, end=end, warmup=warmup, total=total, cycles=cycles)
 
 
-@pytest.mark.parametrize("name", ["cosine", "linear"])
+def stepped(make: Callable[[SGD], LRScheduler], *, peak: float, steps: int) -> list[float]:
+    """Return the rates that a scheduler of torch's kind gives to steps 0 to `steps`."""
+    optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=peak)
+    scheduler, rates = make(optimizer), []
+    for _ in range(steps + 1):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize("name", DECAYING)
 def test_decays_reach_their_end_at_the_last_step(name: str) -> None:
     curve = schedule(name, warmup=10)
     assert curve.rate(9) == pytest.approx(1e-3)
     assert curve.rate(10) == pytest.approx(1e-3)
     assert curve.rate(100) == pytest.approx(1e-5)
     assert [curve.rate(step) for step in range(10)] == pytest.approx([1e-4 * (step + 1) for step in range(10)])
+
+
+@pytest.mark.parametrize("name", DECAYING)
+def test_decays_only_fall_after_the_warm_up(name: str) -> None:
+    rates = [schedule(name, warmup=10).rate(step) for step in range(10, 101)]
+    assert rates == sorted(rates, reverse=True)
+    assert len(set(rates)) == len(rates)
+
+
+def test_cosine_is_torchs() -> None:
+    theirs = stepped(lambda optimizer: CosineAnnealingLR(optimizer, T_max=100, eta_min=1e-5), peak=1e-3, steps=100)
+    assert [schedule("cosine").rate(step) for step in range(101)] == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("cycles", [1, 2, 3, 7])
+def test_restarts_are_those_of_diffusers(cycles: int) -> None:
+    theirs = stepped(
+        lambda optimizer: get_cosine_with_hard_restarts_schedule_with_warmup(
+            optimizer, num_warmup_steps=0, num_training_steps=100, num_cycles=cycles
+        ),
+        peak=1e-3,
+        steps=100,
+    )
+    curve = schedule("cosine_with_restarts", end=0.0, cycles=cycles)
+    assert [curve.rate(step) for step in range(101)] == pytest.approx(theirs, abs=1e-12)
+
+
+def test_a_restart_is_on_its_step_and_the_end_is_no_restart() -> None:
+    for cycles in range(1, 12):
+        # Some thirds, sevenths... are not exact in floating point.
+        curve = schedule("cosine_with_restarts", total=100 * cycles + 1, cycles=cycles)
+        full = [step for step in range(curve.total) if curve.rate(step) == pytest.approx(1e-3, rel=1e-6)]
+        assert full == [100 * cycle for cycle in range(cycles)]
+        assert curve.rate(100 * cycles) == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize("power", [0.8, 2.0])
+def test_polynomial_is_that_of_diffusers_after_the_warm_up(power: float) -> None:
+    theirs = stepped(
+        lambda optimizer: get_polynomial_decay_schedule_with_warmup(
+            optimizer, num_warmup_steps=10, num_training_steps=100, lr_end=1e-5, power=power
+        ),
+        peak=1e-3,
+        steps=100,
+    )
+    curve = Schedule("polynomial", peak=1e-3, end=1e-5, warmup=10, total=101, power=power)
+    # Theirs rises from 0 at step 0, ours reaches the full rate one step earlier.
+    assert [curve.rate(step) for step in range(10, 101)] == pytest.approx(theirs[10:])
+
+
+def test_sine_is_a_quarter_of_a_sine() -> None:
+    curve = schedule("sine", peak=1.0, end=0.0)
+    assert curve.rate(0) == 1.0
+    assert curve.rate(50) == pytest.approx(math.sqrt(0.5))
+    assert curve.rate(67) == pytest.approx(math.sin(math.radians(90 * 0.33)))
+    assert curve.rate(100) == 0.0
 
 
 def test_half_way_down() -> None:
@@ -36,6 +117,29 @@ def test_a_cosine_whose_warm_up_is_the_whole_run_decays_from_full_rate() -> None
     expected = {0: 5e-5, 100_000: 4.27e-5, 200_000: 2.52e-5, 399_999: 4e-7}
     for step, rate in expected.items():
         assert curve.rate(step) == pytest.approx(rate, rel=2e-3)
+
+
+@pytest.mark.parametrize("name", FORGOING)
+@pytest.mark.parametrize("warmup", [101, 102, 10_000])
+def test_cosines_forgo_a_warm_up_that_is_as_long_as_the_run(name: str, warmup: int) -> None:
+    whole, none = schedule(name, warmup=warmup), schedule(name, warmup=0)
+    assert whole.effective_warmup == 0
+    assert [whole.rate(step) for step in range(101)] == [none.rate(step) for step in range(101)]
+    assert schedule(name, warmup=100).effective_warmup == 100
+
+
+@pytest.mark.parametrize("name", ["linear", "polynomial", "constant_with_warmup"])
+def test_other_curves_rise_for_as_long_as_they_are_told(name: str) -> None:
+    curve = schedule(name, warmup=202)
+    assert [curve.rate(step) for step in range(101)] == pytest.approx([1e-3 * (step + 1) / 202 for step in range(101)])
+
+
+def test_the_options_offer_every_curve_and_pass_on_all_that_shapes_it() -> None:
+    assert set(get_args(TrainingOptions.model_fields["lr_scheduler"].annotation)) == set(CURVES)
+    options = TrainingOptions(
+        lr_scheduler="polynomial", learning_rate=3e-4, lr_end=2e-6, lr_warmup_steps=7, lr_power=1.5, lr_num_cycles=4
+    )
+    assert schedule_of(options, 50) == Schedule("polynomial", 3e-4, 2e-6, 7, 50, power=1.5, cycles=4)
 
 
 def test_constant_has_no_warm_up_and_constant_with_warmup_has() -> None:

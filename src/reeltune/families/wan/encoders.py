@@ -1,11 +1,11 @@
-"""Wan's text encoder and autoencoder, each opened alone, used, and gone again.
+"""Wan's text encoder and autoencoder, each opened alone, used, and gone again unless they are kept.
 
 Both give exactly what the stock pipeline would compute; the tests hold them to that bit for bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,52 +19,60 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT
 
 from reeltune.contracts.family import EncodeText, EncodeVideo
 from reeltune.errors import ModelError
-from reeltune.families.loading import frozen, release_memory, reported_loading
+from reeltune.families.loading import frozen, reported_loading
+from reeltune.families.shelf import Shelf
+from reeltune.families.weight_files import variant_there
 
 
 @contextmanager
 def text_encoder(
-    encoder_folder: Path, tokenizer_folder: Path, *, length: int, device: torch.device, dtype: torch.dtype
+    load: Callable[[], UMT5EncoderModel], tokenizer_folder: Path, *, shelf: Shelf, length: int, device: torch.device
 ) -> Iterator[EncodeText]:
     """Open UMT5 and its tokenizer. length: tokens that a prompt is cut or padded to while encoding."""
     tokenizer = load_tokenizer(tokenizer_folder)
-    with reported_loading("text encoder", encoder_folder):
-        encoder = frozen(UMT5EncoderModel.from_pretrained(encoder_folder, dtype=dtype), device)
+    with shelf.lend("text encoder", load, device) as encoder:
 
-    @torch.no_grad()
-    def encode(prompts: Sequence[str]) -> list[Tensor]:
-        # One at a time and padded to the full length: what the pipeline does, so the numbers are the pipeline's.
-        return [_encode_one(prompt_clean(prompt)) for prompt in prompts]
+        @torch.no_grad()
+        def encode(prompts: Sequence[str]) -> list[Tensor]:
+            # One at a time and padded to the full length: what the pipeline does, so the numbers are the pipeline's.
+            return [_encode_one(prompt_clean(prompt)) for prompt in prompts]
 
-    def _encode_one(prompt: str) -> Tensor:
-        tokens = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-        mask = tokens.attention_mask
-        hidden = encoder(tokens.input_ids.to(device), mask.to(device)).last_hidden_state
-        return hidden[0, : int(mask.sum())].cpu()
+        def _encode_one(prompt: str) -> Tensor:
+            tokens = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+            mask = tokens.attention_mask
+            hidden = encoder(tokens.input_ids.to(device), mask.to(device)).last_hidden_state
+            return hidden[0, : int(mask.sum())].cpu()
 
-    try:
-        yield encode
-    finally:
-        del encoder
-        release_memory(device)
+        try:
+            yield encode
+        finally:
+            del encoder
 
 
 @contextmanager
-def video_encoder(folder: Path, *, device: torch.device) -> Iterator[EncodeVideo]:
-    """Open the autoencoder in float32, without tiling: exact, temporal chunks as it makes them itself."""
-    vae = load_vae(folder, device)
-    mean, std = latent_statistics(vae)
+def video_encoder(load: Callable[[], AutoencoderKLWan], *, shelf: Shelf, device: torch.device) -> Iterator[EncodeVideo]:
+    """Open the autoencoder without tiling: exact, temporal chunks as it makes them itself."""
+    with shelf.lend("autoencoder", load, device) as vae:
+        mean, std = latent_statistics(vae)
 
-    @torch.no_grad()
-    def encode(frames: Float[Tensor, "3 F H W"]) -> Float[Tensor, "C T h w"]:
-        posterior = vae.encode(frames[None].to(device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
-        return ((posterior.mode() - mean) / std)[0].cpu()
+        @torch.no_grad()
+        def encode(frames: Float[Tensor, "3 F H W"]) -> Float[Tensor, "C T h w"]:
+            posterior = vae.encode(frames[None].to(device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
+            return ((posterior.mode() - mean) / std)[0].cpu()
 
-    try:
-        yield encode
-    finally:
-        del vae
-        release_memory(device)
+        try:
+            yield encode
+        finally:
+            del vae
+
+
+def load_text_encoder(
+    folder: Path, device: torch.device, *, dtype: torch.dtype, variant: str | None = None
+) -> UMT5EncoderModel:
+    """Return UMT5, frozen, on the device. variant: taken where the folder has it."""
+    with reported_loading("text encoder", folder):
+        there = variant_there(folder, variant)
+        return frozen(UMT5EncoderModel.from_pretrained(folder, dtype=dtype, variant=there), device)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -86,10 +94,11 @@ def padded(text: Float[Tensor, "B L D"], length: int) -> Float[Tensor, "B N D"]:
     return torch.nn.functional.pad(text, (0, 0, 0, length - text.shape[1]))
 
 
-def load_vae(folder: Path, device: torch.device) -> AutoencoderKLWan:
-    """Return the autoencoder, frozen, in float32, on the device."""
+def load_vae(folder: Path, device: torch.device, *, variant: str | None = None) -> AutoencoderKLWan:
+    """Return the autoencoder, frozen, in float32, on the device. variant: taken where the folder has it."""
     with reported_loading("autoencoder", folder):
-        return frozen(AutoencoderKLWan.from_pretrained(folder, dtype=torch.float32), device)
+        there = variant_there(folder, variant)
+        return frozen(AutoencoderKLWan.from_pretrained(folder, dtype=torch.float32, variant=there), device)
 
 
 def latent_statistics(vae: AutoencoderKLWan) -> tuple[Float[Tensor, "1 C 1 1 1"], Float[Tensor, "1 C 1 1 1"]]:

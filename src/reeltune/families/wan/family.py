@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,73 +11,98 @@ import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from jaxtyping import Float
 from torch import Tensor, nn
+from transformers import UMT5EncoderModel
 
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Batch, Noised
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.family import EncodeText, EncodeVideo, Render
 from reeltune.errors import ModelError
-from reeltune.families.loading import component_folder, fingerprint, read_config
+from reeltune.families.fingerprint import fingerprint
+from reeltune.families.opening import NO_CHANGE, Opening
+from reeltune.families.quantizing import load_in
+from reeltune.families.shelf import Shelf
+from reeltune.families.sources import Source, component_folder, read_config, read_layout
 from reeltune.families.wan import encoders, render
-from reeltune.families.wan.transformer import load_transformer
-from reeltune.families.wan.variants import WAN_21, refuse_relatives
+from reeltune.families.wan.description import FACTS
+from reeltune.families.wan.forward import velocity
+from reeltune.families.wan.single_file import SingleFile
+from reeltune.families.wan.sources import single_file, sources_of
+from reeltune.families.wan.transformer import find_transformer, load_transformer
+from reeltune.families.wan.variants import refuse_relatives
+from reeltune.families.weight_files import variant_there
 from reeltune.families.weights import weights_folder
+from reeltune.quantize.rules import encoder_names, quantized_names
 
-FACTS = WAN_21
 TIMESTEPS = 1000
 """The transformer is told the noise level as a number from 0 to 1000."""
 
 
 @dataclass(frozen=True)
 class WanParts:
-    """The folders of the components, each in the diffusers layout."""
+    """Where the components are: folders in the diffusers layout, and of the transformer perhaps a single file.
 
-    transformer: Path
+    variant: of the weights, taken where a folder has it.
+    """
+
+    transformer: Path | SingleFile
     vae: Path
     text_encoder: Path
     tokenizer: Path
     scheduler: Path
+    variant: str | None = None
 
 
 @dataclass(frozen=True)
 class Wan:
-    """Wan 2.1 text-to-video. dtype: of the frozen base, the text encoder and the activations."""
+    """Wan 2.1 text-to-video."""
 
     parts: WanParts
-    dtype: torch.dtype
+    opening: Opening
     facts: Facts = FACTS
 
+    @functools.cached_property
+    def shelf(self) -> Shelf:
+        return Shelf(keep=self.opening.keep)
+
     def text_fingerprint(self) -> str:
-        encoder, tokenizer = fingerprint(self.parts.text_encoder), fingerprint(self.parts.tokenizer)
-        return f"{encoder}-{tokenizer}-{self.dtype}-{self.facts.text_length}"
+        encoder, tokenizer = self._fingerprint(self.parts.text_encoder), fingerprint(self.parts.tokenizer)
+        precision = self.opening.text_precision
+        suffix = "" if precision == NO_CHANGE else f"-{precision}"
+        return f"{encoder}-{tokenizer}-{self.opening.dtype}-{self.facts.text_length}{suffix}"
 
     def video_fingerprint(self) -> str:
-        return fingerprint(self.parts.vae)
+        return self._fingerprint(self.parts.vae)
 
     def text_encoder(self, device: torch.device) -> AbstractContextManager[EncodeText]:
         return encoders.text_encoder(
-            self.parts.text_encoder,
+            lambda: self._load_text_encoder(device),
             self.parts.tokenizer,
+            shelf=self.shelf,
             length=self.facts.text_length,
             device=device,
-            dtype=self.dtype,
         )
 
     def video_encoder(self, device: torch.device) -> AbstractContextManager[EncodeVideo]:
-        return encoders.video_encoder(self.parts.vae, device=device)
+        return encoders.video_encoder(lambda: self._load_vae(device), shelf=self.shelf, device=device)
 
     def load_transformer(self, device: torch.device) -> nn.Module:
-        return load_transformer(self.parts.transformer, device=device, dtype=self.dtype)
+        return load_in(
+            self.opening.base_precision,
+            lambda place: load_transformer(
+                self.parts.transformer, variant=self.parts.variant, device=place, dtype=self.opening.dtype
+            ),
+            names=lambda transformer: quantized_names(transformer, self.facts.blocks),
+            via=self.opening.quantize_via,
+            device=device,
+        )
 
     def predict(self, transformer: nn.Module, noised: Noised, batch: Batch) -> Float[Tensor, "B C T h w"]:
-        text = encoders.padded(batch.text, self.facts.text_length)
-        (velocity,) = transformer(
-            hidden_states=noised.x_t.to(self.dtype),
-            timestep=TIMESTEPS * noised.sigma,
-            encoder_hidden_states=text.to(self.dtype),
-            return_dict=False,
-        )
-        return velocity.float()
+        assert isinstance(transformer, WanTransformer3DModel)
+        text, dtype = encoders.padded(batch.text, self.facts.text_length), self.opening.dtype
+        return velocity(
+            transformer, noised.x_t.to(dtype), TIMESTEPS * noised.sigma, text.to(dtype), noised.kept
+        ).float()
 
     def renderer(self, transformer: nn.Module, device: torch.device) -> AbstractContextManager[Render]:
         assert isinstance(transformer, WanTransformer3DModel)
@@ -88,47 +114,55 @@ class Wan:
             device=device,
         )
 
+    def _load_vae(self, device: torch.device) -> AutoencoderKLWan:
+        return encoders.load_vae(self.parts.vae, device, variant=self.parts.variant)
 
-def check(options: ModelOptions) -> None:
-    """Refuse a relative by its configuration alone, before its 30 GB are fetched; look at local folders whole."""
-    source = _sources(options)[0]
-    folder = component_folder(source, "transformer", files="config.json")
-    has_index = (folder.parent / "model_index.json").is_file()
-    refuse_relatives(source, read_config(folder), read_config(folder.parent, "model_index.json") if has_index else {})
-    if all(Path(place).expanduser().is_dir() for place in _sources(options)):
+    def _load_text_encoder(self, device: torch.device) -> UMT5EncoderModel:
+        return load_in(
+            self.opening.text_precision,
+            lambda place: encoders.load_text_encoder(
+                self.parts.text_encoder, place, dtype=self.opening.dtype, variant=self.parts.variant
+            ),
+            names=encoder_names,
+            via=self.opening.quantize_via,
+            device=device,
+        )
+
+    def _fingerprint(self, folder: Path) -> str:
+        variant = variant_there(folder, self.parts.variant)
+        return fingerprint(folder) + (f"-{variant}" if variant else "")
+
+
+def check_weights(options: ModelOptions) -> None:
+    """Refuse a relative by its configuration alone, before its 30 GB are fetched; look at what is here whole."""
+    sources = sources_of(options)
+    if not single_file(options):
+        folder = component_folder(sources.transformer, files="config.json")
+        refuse_relatives(sources.transformer.place, read_config(folder), read_layout(folder))
+    if all(source.path.exists() for source in sources.all()):
         _find_parts(options)
 
 
-def open_model(options: ModelOptions, dtype: torch.dtype) -> Wan:
+def open_model(options: ModelOptions, opening: Opening) -> Wan:
     """Find, and fetch where needed, every part of the model. Raises ModelError before anything is loaded."""
-    return Wan(_find_parts(options), dtype)
+    return Wan(_find_parts(options), opening)
 
 
 def _find_parts(options: ModelOptions) -> WanParts:
-    transformer, text, vae, base = _sources(options)
+    sources, variant = sources_of(options), options.variant
     return WanParts(
-        transformer=weights_folder(transformer, "transformer", WanTransformer3DModel.from_config),  # pyright: ignore[reportArgumentType]
-        vae=weights_folder(vae, "vae", AutoencoderKLWan.from_config),  # pyright: ignore[reportArgumentType]
-        text_encoder=weights_folder(text, "text_encoder", encoders.blank_text_encoder),
-        tokenizer=_tokenizer_folder(text),
-        scheduler=component_folder(base, "scheduler"),
+        transformer=find_transformer(sources.transformer, single_file(options), variant=variant),
+        vae=weights_folder(sources.vae, AutoencoderKLWan.from_config, variant=variant),  # pyright: ignore[reportArgumentType]
+        text_encoder=weights_folder(sources.text_encoder, encoders.blank_text_encoder, variant=variant),
+        tokenizer=_tokenizer_folder(sources.tokenizer),
+        scheduler=component_folder(sources.scheduler),
+        variant=variant,
     )
 
 
-def _tokenizer_folder(source: str) -> Path:
-    folder = component_folder(source, "tokenizer")
+def _tokenizer_folder(source: Source) -> Path:
+    folder = component_folder(source)
     # Without either the library makes a tokenizer that knows no word, and does not mention it.
     if not any((folder / name).is_file() for name in ("tokenizer.json", "spiece.model")):
         raise ModelError(f"{folder} holds neither tokenizer.json nor spiece.model. Download the model again.")
     return folder
-
-
-def _sources(options: ModelOptions) -> tuple[str, str, str, str]:
-    """Return where the transformer, the text encoder, the autoencoder and the rest come from."""
-    base = options.pretrained_model_name_or_path
-    return (
-        options.pretrained_transformer_model_name_or_path or base,
-        options.pretrained_t5_model_name_or_path or base,
-        options.pretrained_vae_model_name_or_path or base,
-        base,
-    )

@@ -1,24 +1,28 @@
 """Validation videos by the stock pipeline, with the transformer that is in training.
 
 The weights that are shown are those of a file, read by diffusers' own loader into the resident base as a second
-adapter; the adapter in training steps aside for as long, and is back in place afterwards, whatever happened.
+adapter. The adapter in training, its attention and its blocks step aside for as long, and are back in place
+afterwards, whatever happened.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
+from diffusers import WanPipeline, WanTransformer3DModel, attention_backend
 
 from reeltune.contracts.family import Render, RenderRequest
-from reeltune.families.loading import read_config, release_memory
+from reeltune.families.loading import release_memory
+from reeltune.families.sources import read_config
 from reeltune.families.wan.encoders import load_vae, padded
+from reeltune.families.wan.sampler import make_scheduler
+from reeltune.families.wan.skip_layers import skipping
 
 _SHOWN = "shown"
 
@@ -47,8 +51,13 @@ def renderer(
     pipeline.set_progress_bar_config(disable=True)
 
     def render(request: RenderRequest, adapter: Path | None) -> np.ndarray:
-        pipeline.scheduler = _scheduler(schedule, request.flow_shift)
-        with _in_evaluation(transformer), _wearing(pipeline, adapter):
+        pipeline.scheduler = make_scheduler(schedule, request.flow_shift)
+        with (
+            _in_evaluation(transformer),
+            _wearing(pipeline, adapter),
+            _attending(transformer, request.attention),
+            _guided(transformer, request),
+        ):
             return _frames(pipeline, request, text_length, device)
 
     try:
@@ -56,11 +65,6 @@ def renderer(
     finally:
         del pipeline
         release_memory(device)
-
-
-def _scheduler(config: dict[str, Any], flow_shift: float | None) -> UniPCMultistepScheduler:
-    changes = {} if flow_shift is None else {"flow_shift": flow_shift}
-    return UniPCMultistepScheduler.from_config(config | changes)  # pyright: ignore[reportReturnType]
 
 
 def _frames(pipeline: WanPipeline, request: RenderRequest, text_length: int, device: torch.device) -> np.ndarray:
@@ -88,6 +92,38 @@ def _in_evaluation(transformer: WanTransformer3DModel) -> Iterator[None]:
         yield
     finally:
         transformer.train(was_training)
+
+
+@contextmanager
+def _attending(transformer: WanTransformer3DModel, backend: str | None) -> Iterator[None]:
+    """Let the transformer compute attention with another backend; the autoencoder keeps PyTorch's own.
+
+    Raises RuntimeError, with what to install, when the backend is not there.
+    """
+    if backend is None:
+        yield
+        return
+    processors = list(transformer.attn_processors.values())
+    own = [processor._attention_backend for processor in processors]  # pyright: ignore[reportAttributeAccessIssue]
+    # Not `set_attention_backend`: resetting it forgets what was set before, for the layers and for the process.
+    with attention_backend(backend):
+        _set_backends(processors, [None] * len(own))  # none of their own: that of the process counts
+        try:
+            yield
+        finally:
+            _set_backends(processors, own)
+
+
+def _set_backends(processors: Sequence[Any], backends: Sequence[Any]) -> None:
+    for processor, backend in zip(processors, backends, strict=True):
+        processor._attention_backend = backend
+
+
+def _guided(transformer: WanTransformer3DModel, request: RenderRequest) -> AbstractContextManager[None]:
+    # Without guidance there is no pass for the negative prompt, and nothing to leave blocks out of.
+    if request.skip_layers is None or request.guidance <= 1:
+        return nullcontext()
+    return skipping(transformer, request.skip_layers, steps=request.steps)
 
 
 @contextmanager

@@ -2,34 +2,86 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import torch
 from accelerate import init_empty_weights
 from diffusers import WanTransformer3DModel
 
-from reeltune.families.loading import frozen, read_config, reported_loading
-from reeltune.families.weights import read_tensors
+from reeltune.errors import ModelError
+from reeltune.families.loading import frozen, reported_loading
+from reeltune.families.sources import Source, read_config
+from reeltune.families.wan.single_file import SingleFile
+from reeltune.families.weight_files import variant_there, weight_files
+from reeltune.families.weights import blank, check_tensors, read_tensors, shortened, weights_folder
+
+log = logging.getLogger(__name__)
 
 _KEPT_IN_FLOAT32 = frozenset(WanTransformer3DModel._keep_in_fp32_modules or ())
+_build = WanTransformer3DModel.from_config
 
 
-def load_transformer(folder: Path, *, device: torch.device, dtype: torch.dtype) -> WanTransformer3DModel:
-    """Return the frozen transformer on the device, equal to what `from_pretrained` gives.
+def find_transformer(source: Source, file: SingleFile | None, *, variant: str | None) -> Path | SingleFile:
+    """Return the transformer's folder, or its one file, after making sure that every weight is there, whole.
+
+    Raises ModelError.
+    """
+    if file:
+        _check_file(file)
+        return file
+    folder = weights_folder(source, _build, variant=variant)  # pyright: ignore[reportArgumentType]
+    if variant_there(folder, variant) != variant:
+        raise ModelError(f"{folder} has no weights of variant {variant}. Unset variant to take those that it has.")
+    return folder
+
+
+def load_transformer(
+    transformer: Path | SingleFile, *, variant: str | None = None, device: torch.device, dtype: torch.dtype
+) -> WanTransformer3DModel:
+    """Return the frozen transformer of a folder or a single file on the device, equal to what diffusers loads.
 
     dtype: of all but the parts that diffusers keeps in float32. Raises ModelError.
     """
     # `from_pretrained` keeps views of the files for parts whose number type does not change. On the host one such part
     # keeps a whole file mapped, so that a float32 checkpoint stays in memory beside its bfloat16 copy.
-    with reported_loading("transformer", folder):
+    file = transformer if isinstance(transformer, SingleFile) else None
+    place = transformer.path if isinstance(transformer, SingleFile) else transformer
+    with reported_loading("transformer", place):
         with init_empty_weights():
-            transformer = WanTransformer3DModel.from_config(read_config(folder))
-        assert isinstance(transformer, WanTransformer3DModel)
-        read_tensors(transformer, folder, device=device, number_type=lambda name: number_type(name, dtype))
+            module = _build(file.config() if file else read_config(place))
+        assert isinstance(module, WanTransformer3DModel)
+        read_tensors(
+            module,
+            [place] if file else weight_files(place, variant),
+            device=device,
+            number_type=lambda name: number_type(name, dtype),
+            name_in_file=file.name_of if file else str,
+        )
+    if file:
+        _tell_left_out(file, module)
     # What is in no file, the tables of the rotary embedding, follows.
-    return frozen(transformer, device)
+    return frozen(module, device)
 
 
 def number_type(name: str, dtype: torch.dtype) -> torch.dtype:
     """Return the type of a parameter on a base of `dtype`: float32 for the parts that diffusers keeps in it."""
     return torch.float32 if _KEPT_IN_FLOAT32.intersection(name.split(".")) else dtype
+
+
+def _check_file(file: SingleFile) -> None:
+    module = blank(_build, file.config(), str(file.path))  # pyright: ignore[reportArgumentType]
+    found = {name: file.shape_of(name) for name in module.state_dict() if file.shape_of(name)}
+    check_tensors(
+        found, module, where=f"{file.path} is no whole transformer", advice="Fetch it again from where it came."
+    )
+
+
+def _tell_left_out(file: SingleFile, module: WanTransformer3DModel) -> None:
+    """Warn of tensors beside the transformer's own: what was trained with them will not look the same without."""
+    own = {file.name_of(name) for name in module.state_dict()}
+    if left_out := sorted(name for name in file.shapes.keys() - own if name.startswith(file.prefix)):
+        known_to = "Wan 2.1 text-to-video"
+        log.warning(
+            "%s: tensors that %s does not have are left out: %s", file.path, known_to, ", ".join(shortened(left_out))
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reeltune.contracts.dimensions import Dimensions
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.geometry import LatentGeometry
 from reeltune.errors import ModelError
@@ -32,9 +33,19 @@ WAN_21 = Facts(
     blocks="blocks",
 )
 
+SMALL, LARGE = (
+    Dimensions(layers=30, heads=12, head_width=128, ffn=8960),
+    Dimensions(layers=40, heads=40, head_width=128, ffn=13824),
+)
+RELEASED = {"Wan-AI/Wan2.1-T2V-1.3B-Diffusers": SMALL, "Wan-AI/Wan2.1-T2V-14B-Diffusers": LARGE}
+"""The transformer's size by the repository that it is released in."""
+
 
 def refuse_relatives(source: str, transformer: dict[str, Any], index: dict[str, Any]) -> None:
-    """Raise ModelError, in one sentence, for a model that is Wan but not Wan 2.1 text-to-video."""
+    """Raise ModelError for a model that is Wan but not Wan 2.1 text-to-video.
+
+    transformer: its configuration. index: that of the whole model, or nothing.
+    """
     signs = (
         (transformer.get("_class_name") == "WanVACETransformer3DModel", "a VACE model"),
         (transformer.get("pos_embed_seq_len") is not None, "a first-and-last-frame (FLF2V) model"),
@@ -43,9 +54,13 @@ def refuse_relatives(source: str, transformer: dict[str, Any], index: dict[str, 
         (transformer.get("in_channels", 16) != 16, "a model with other latent channels, such as Wan 2.2 5B or I2V"),
         (transformer.get("_class_name") != "WanTransformer3DModel", "no Wan transformer"),
     )
-    for found, name in signs:
+    for found, kind in signs:
         if found:
-            raise ModelError(
-                f"{source} is {name}; Wan 2.1 text-to-video is what can be trained, "
-                "such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers."
-            )
+            raise not_supported(source, kind)
+
+
+def not_supported(source: str, kind: str) -> ModelError:
+    """Return the error, in one sentence, for a model of another kind."""
+    return ModelError(
+        f"{source} is {kind}; Wan 2.1 text-to-video is what can be trained, such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers."
+    )

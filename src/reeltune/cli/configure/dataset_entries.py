@@ -1,0 +1,129 @@
+"""The dataset file: read, and edited where its first dataset of clips stands, or made new."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reeltune.cli.configure.files import ABSENT, Change, Draft, Edit, edited, text_of
+from reeltune.cli.configure.folder import Folder
+from reeltune.cli.configure.settings import Answers, Setting
+from reeltune.cli.source import find_datasets
+from reeltune.config.document import read_document
+from reeltune.errors import ConfigError
+
+USUAL_NAME = "multidatabackend.json"
+
+
+@dataclass(frozen=True)
+class DatasetsFile:
+    """A dataset file as it is now. named: as the configuration names it.
+
+    entry, index: the first dataset of clips in use, and its place in the list; None in a new file.
+    """
+
+    named: str
+    text: str = ""
+    entry: Mapping[str, Any] | None = None
+    index: int = 0
+
+    @property
+    def path(self) -> Path:
+        return Path(self.named).expanduser()
+
+
+def read_datasets_file(named: str) -> DatasetsFile:
+    """Read a dataset file, or return an empty one where there is none. Raises ConfigError."""
+    path, _ = find_datasets(named)
+    if not path.exists():
+        return DatasetsFile(named)
+    entries = read_document(path).content
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if _is_used(entry):
+            return DatasetsFile(named, text_of(path), entry, index)
+    raise ConfigError(
+        f'{path} has no dataset of clips in use. Add an entry with "dataset_type": "video" to it, or have a new file '
+        f"written beside it: data_backend_config={path.with_name('datasets.json')}"
+    )
+
+
+def edit_datasets(file: DatasetsFile, answers: Answers, options: Sequence[Setting]) -> Draft:
+    """Return the dataset file with the clips' folder, their captions and the length of a sample.
+
+    options: of the configuration; what the dataset sets for itself follows them.
+    """
+    settings = _dataset_settings(answers)
+    if file.entry is None:
+        entry = _new_entry(answers.folder, settings)
+        text = json.dumps([entry, _store()], indent=2, ensure_ascii=False) + "\n"
+        return Draft(file.path, text, tuple(Change(setting) for setting in settings))
+    edits = []
+    for setting in [*settings, *_contradicting(file.entry, answers, options)]:
+        keys = tuple(setting.name.split("."))
+        edits.append(Edit((file.index, *keys), setting, _inside(file.entry, keys)))
+    return edited(file.path, file.text, edits)
+
+
+def _is_used(entry: Any) -> bool:
+    if not isinstance(entry, dict) or entry.get("dataset_type", "video") != "video":
+        return False
+    return not (entry.get("disabled") or entry.get("disable"))
+
+
+def _dataset_settings(answers: Answers) -> list[Setting]:
+    settings = [Setting("instance_data_dir", str(answers.folder.path), "your clips; nothing is written there")]
+    captions = answers.captions
+    if captions:
+        settings.append(Setting("caption_strategy", captions.strategy, "where captions come from"))
+        if captions.instance_prompt:
+            settings.append(Setting("instance_prompt", captions.instance_prompt, "the caption of every clip"))
+        if captions.allow_missing:
+            settings.append(Setting("allow_missing_captions", True, "clips without a caption are left out"))
+    if answers.frames:
+        settings.append(Setting("video.num_frames", answers.frames, "the length of a sample"))
+    return settings
+
+
+def _contradicting(entry: Mapping[str, Any], answers: Answers, options: Sequence[Setting]) -> Iterator[Setting]:
+    """Yield what the dataset says for itself that would undo an answer, with the value that does not."""
+    if answers.frames and _inside(entry, ("video", "min_frames")) is not ABSENT:
+        yield Setting("video.min_frames", answers.frames, "clips of that length are long enough")
+    for setting in options:
+        if setting.name in ("resolution", "resolution_type") and setting.name in entry:
+            yield setting
+
+
+def _inside(entry: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    value: Any = entry
+    for key in keys:
+        value = value.get(key, ABSENT) if isinstance(value, Mapping) else ABSENT
+    return value
+
+
+def _new_entry(folder: Folder, settings: Sequence[Setting]) -> dict[str, Any]:
+    name = re.sub(r"[^\w.-]+", "-", folder.name).strip("-.") or "clips"
+    name = f"{name}-clips" if name == _store()["id"] else name
+    entry: dict[str, Any] = {
+        "id": name,
+        "type": "local",
+        "dataset_type": "video",
+        "cache_dir_vae": f"cache/vae/wan/{name}",
+    }
+    for setting in settings:
+        outer, _, inner = setting.name.rpartition(".")
+        (entry.setdefault(outer, {}) if outer else entry)[inner] = setting.value
+    return entry
+
+
+def _store() -> dict[str, Any]:
+    return {
+        "id": "text-embeds",
+        "type": "local",
+        "dataset_type": "text_embeds",
+        "default": True,
+        "cache_dir": "cache/text/wan",
+    }

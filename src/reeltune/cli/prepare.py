@@ -1,0 +1,33 @@
+"""`reeltune prepare`: encode captions and clips ahead of training, on this machine or for another one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from reeltune.cli.failures import before_training
+from reeltune.cli.source import add_source_arguments, find_source, load_source
+from reeltune.cli.train import make_data, quiet_threads
+
+LINE = "encode captions and clips into the caches, and stop"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_source_arguments(parser)
+
+
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    """Fill the caches that training will read."""
+    quiet_threads()
+    with before_training():
+        source = find_source(arguments, words)
+        loaded = load_source(source)
+        print(source.announcement(), flush=True)
+        make_data(source)
+        from reeltune.report.console import track
+        from reeltune.run.training import prepare
+
+        prepared = prepare(loaded, track=track)
+    clips, prompts = len(prepared.items) + len(prepared.held_out), len(prepared.prompt_keys)
+    print(f"Ready: {clips} clips and {prompts} texts are encoded. Start with: reeltune train")
+    return 0

@@ -1,0 +1,80 @@
+"""What is wrong between options that are each right by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reeltune.config.datasets import Datasets
+from reeltune.config.problems import nearest
+from reeltune.config.root import Config
+
+
+def contradictions(config: Config) -> list[str]:
+    """Return a sentence for each."""
+    return [problem for check in _CHECKS for problem in check(config)]
+
+
+def contradictions_with_data(config: Config, datasets: Datasets) -> list[str]:
+    """Return a sentence for each between the options and the dataset file."""
+    interval, wanted = config.evaluation.eval_steps_interval, config.evaluation.eval_dataset_id
+    there = [dataset.id for dataset in datasets.held_out]
+    if not interval:
+        return []
+    if not there:
+        return [
+            f"eval_steps_interval is {interval} and no dataset of type eval is in use: add an entry with "
+            '"dataset_type": "eval" to the dataset file, or set eval_steps_interval=0'
+        ]
+    if wanted and wanted not in there:
+        hint = nearest(wanted, there) or f"; there are {', '.join(there)}"
+        return [f"eval_dataset_id is {wanted!r}, which is no dataset of type eval in use{hint}"]
+    return []
+
+
+def _has_an_end(config: Config) -> Iterator[str]:
+    training = config.training
+    if not training.max_train_steps and not training.num_train_epochs:
+        yield "max_train_steps and num_train_epochs are both 0: set one of them, such as max_train_steps=2000"
+    elif not training.max_train_steps and training.ignore_final_epochs:
+        yield "ignore_final_epochs is true and max_train_steps is 0: nothing would end the run; set max_train_steps"
+
+
+def _average_is_updated(config: Config) -> Iterator[str]:
+    steps = config.training.max_train_steps
+    if config.training.use_ema and 0 < steps < config.training.ema_update_interval:
+        yield "ema_update_interval is larger than max_train_steps: the average would never be updated"
+
+
+def _skipping_has_a_span(config: Config) -> Iterator[str]:
+    rendering = config.rendering
+    start, stop = rendering.validation_guidance_skip_layers_start, rendering.validation_guidance_skip_layers_stop
+    if rendering.validation_guidance_skip_layers and start >= stop:
+        yield (
+            f"validation_guidance_skip_layers_start {start:g} is not below validation_guidance_skip_layers_stop "
+            f"{stop:g}: the layers would never be left out; write start=0.0 and stop=1.0 for all steps"
+        )
+
+
+def _one_kind_of_quantization(config: Config) -> Iterator[str]:
+    libraries = {
+        name.rpartition("-")[2]
+        for name in (config.model.base_model_precision, config.model.text_encoder_1_precision)
+        if name != "no_change"
+    }
+    if len(libraries) > 1:
+        yield (
+            "base_model_precision and text_encoder_1_precision name two libraries: use quanto for both, or torchao, "
+            "such as int8-torchao"
+        )
+
+
+def _rate_falls(config: Config) -> Iterator[str]:
+    training = config.training
+    if training.lr_scheduler not in ("constant", "constant_with_warmup") and training.lr_end > training.learning_rate:
+        yield (
+            f"lr_end {training.lr_end:g} is above learning_rate {training.learning_rate:g}: the rate would rise; "
+            "set lr_end=0 or a higher learning_rate"
+        )
+
+
+_CHECKS = (_has_an_end, _average_is_updated, _skipping_has_a_span, _one_kind_of_quantization, _rate_falls)

@@ -1,0 +1,24 @@
+"""The stable loss on clips that are held out of training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from reeltune.config.option import Section, option
+
+
+class EvaluationOptions(Section):
+    eval_steps_interval: int = option(
+        0,
+        "Measure the loss on the datasets of type eval every this many steps, and at the end; 0 never does.",
+        unit="steps",
+        ge=0,
+    )
+    eval_timesteps: int = option(
+        28, "Noise levels at which each held-out clip is measured, evenly spread over the schedule.", ge=1
+    )
+    num_eval_images: int = option(4, "Held-out clips that are measured of each dataset; the first in order.", ge=1)
+    eval_dataset_id: str | None = option(None, "Measure this dataset of type eval alone; unset measures all.")
+    evaluation_type: Literal["none", "clip"] = option(
+        "none", "Accepted for old files: scores by CLIP say nothing about videos, and are not computed."
+    )

@@ -1,0 +1,232 @@
+"""Keys that configuration files in use carry and that are no options here: what is said about each.
+
+`INERT` keys are accepted, change nothing, and are reported with the reason. `NOT_YET` keys would change the training
+if they were there, so they are an error that says what to do instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_ONE_ENCODER = "Wan has one text encoder"
+_BY_POSITION = "randomness is a function of seed and position here, on every device"
+_ATOMIC = "everything is written beside its place and renamed, always"
+_NAMED_BY_CONTENT = "cache entries are named by what made them, so a stale one cannot be found"
+_ONE_BY_ONE = "entries are written one by one, each whole"
+_FLOW = "it belongs to models that predict noise; Wan predicts a velocity"
+_LIKE_FILES = "files are found by looking, at each start"
+
+INERT: Mapping[str, str] = {
+    "text_encoder_2_precision": _ONE_ENCODER,
+    "text_encoder_3_precision": _ONE_ENCODER,
+    "text_encoder_4_precision": _ONE_ENCODER,
+    "seed_for_each_device": _BY_POSITION,
+    "checkpointing_use_tempdir": _ATOMIC,
+    "override_dataset_config": "the dataset file as it is now always counts",
+    "vae_cache_scan_behaviour": _NAMED_BY_CONTENT,
+    "scan_for_errors": "entries carry a checksum and are verified at each start",
+    "write_batch_size": _ONE_BY_ONE,
+    "read_batch_size": "clips are read one by one, ahead of the step",
+    "image_processing_batch_size": "clips are decoded one by one",
+    "max_workers": "one thread reads ahead of the step",
+    "dataloader_prefetch": "batches are always read ahead",
+    "dataloader_prefetch_qlen": "batches are always read ahead",
+    "metadata_update_interval": "what is found out about a clip is kept once per start",
+    "preserve_data_backend_cache": _LIKE_FILES,
+    "skip_file_discovery": _LIKE_FILES,
+    "cache_clear_validation_prompts": _NAMED_BY_CONTENT,
+    "set_grads_to_none": "gradients are always freed after a step",
+    "validation_guidance_skip_scale": "skip-layer guidance for Wan has no scale: the blocks are left out or not",
+    "validation_disable_unconditional": "the empty prompt is not rendered",
+    "validation_seed_source": "noise of videos is drawn on the host, so that it is the same on every device",
+    "validation_method": "one way of rendering is used: the stock pipeline on the trained weights",
+    "snr_gamma": _FLOW,
+    "offset_noise": _FLOW,
+    "noise_offset": _FLOW,
+    "prediction_type": "the model's own is used: velocity",
+    "rescale_betas_zero_snr": _FLOW,
+    "training_scheduler_timestep_spacing": _FLOW,
+    "inference_scheduler_timestep_spacing": "the model's own scheduler configuration is used",
+    "aspect_ratio_bucketing": "clips are always grouped by their shape",
+    "aspect_ratio_bucket_min": "the dataset's own minimum_aspect_ratio is meant",
+    "aspect_ratio_bucket_max": "the dataset's own maximum_aspect_ratio is meant",
+    "vae_dtype": "clips are encoded in float32, exactly",
+    "vae_enable_tiling": "clips are encoded whole, exactly",
+    "vae_enable_slicing": "clips are encoded one by one",
+    "disable_multi_gpu": "one GPU is used",
+    "print_filenames": "manifest.jsonl in the run folder names every file and what became of it",
+    "print_sampler_statistics": "plan shows the buckets",
+    "skip_version_check": "no version is checked over the network",
+    "i_know_what_i_am_doing": "no check can be switched off",
+    "webhook_reporting_interval": "a webhook hears of progress once a second at most",
+    "tracker_image_layout": "trackers are sent videos",
+    "validation_stitch_input_location": "it belongs to editing models",
+    "enable_xformers_memory_efficient_attention": "PyTorch's own attention is as fast, and has no limits on shapes",
+}
+"""Options of other trainers that change nothing here, with the reason."""
+
+_ONE_GPU = "one process on one device is what runs today"
+_UNIFORM = "noise levels follow a sigmoid of a normal variable; see flow_sigmoid_scale"
+_LORA = "LoRA on the attention layers, as PEFT initialises it, is what is trained"
+_LYCORIS = "lora_type lycoris is not there yet"
+_OPTIMIZER = "the optimizer's own settings are used; learning_rate can be set"
+_COMPILE = "nothing is compiled"
+_SERIES = "checkpointing_steps and checkpoints_total_limit keep one series"
+_IN_DATASET = "set it in the dataset file, for each dataset"
+
+NOT_YET: Mapping[str, str] = {
+    "lora_init_type": _LORA,
+    "use_dora": _LORA,
+    "init_lora": "each run starts from a fresh adapter; resume_from_checkpoint goes on with an old run",
+    "peft_lora_target_modules": _LORA,
+    "lora_format": "both layouts, diffusers' and ComfyUI's, are always written",
+    "init_lokr_norm": _LYCORIS,
+    "validation_lycoris_strength": _LYCORIS,
+    "train_text_encoder": "the transformer alone is trained",
+    "optimizer_config": _OPTIMIZER,
+    "optimizer_beta1": _OPTIMIZER,
+    "optimizer_beta2": _OPTIMIZER,
+    "optimizer_cpu_offload_method": _OPTIMIZER,
+    "optimizer_release_gradients": _OPTIMIZER,
+    "adam_weight_decay": _OPTIMIZER,
+    "adam_epsilon": _OPTIMIZER,
+    "prodigy_steps": _OPTIMIZER,
+    "lr_scale": "multiply learning_rate yourself",
+    "lr_scale_sqrt": "multiply learning_rate yourself",
+    "ema_device": "the average is kept where the weights are",
+    "ema_cpu_only": "the average is kept where the weights are",
+    "ema_foreach_disable": "the average is always updated in one call",
+    "flow_use_uniform_schedule": _UNIFORM,
+    "flow_use_beta_schedule": _UNIFORM,
+    "flow_beta_schedule_alpha": _UNIFORM,
+    "flow_beta_schedule_beta": _UNIFORM,
+    "flux_fast_schedule": _UNIFORM,
+    "flow_cubic_schedule_weights": _UNIFORM,
+    "flow_custom_timesteps": _UNIFORM,
+    "loss_type": "the loss is the mean squared error",
+    "huber_c": "the loss is the mean squared error",
+    "huber_schedule": "the loss is the mean squared error",
+    "input_perturbation": "no noise is added beside the one of the flow",
+    "masked_loss_probability": "the whole frame is trained",
+    "gradient_checkpointing_interval": "gradient_checkpointing is for every block or for none",
+    "checkpointing_rolling_steps": _SERIES,
+    "checkpoints_rolling_total_limit": _SERIES,
+    "caption_strategy": _IN_DATASET,
+    "instance_prompt": _IN_DATASET,
+    "prepend_instance_prompt": _IN_DATASET,
+    "only_instance_prompt": _IN_DATASET,
+    "instance_data_dir": _IN_DATASET,
+    "cache_dir": _IN_DATASET,
+    "cache_dir_text": _IN_DATASET,
+    "cache_dir_vae": _IN_DATASET,
+    "maximum_image_size": _IN_DATASET,
+    "target_downsample_size": _IN_DATASET,
+    "vae_cache_ondemand": "all clips are encoded before training",
+    "vae_cache_preprocess": "all clips are encoded before training",
+    "vae_cache_disable": "all clips are encoded before training",
+    "keep_vae_loaded": "offload_during_startup=false keeps it",
+    "tokenizer_max_length": "captions are cut at the model's own 512 tokens",
+    "t5_padding": "padding is as the model was trained with",
+    "framerate": "set video.fps in the dataset; videos have the model's own rate",
+    "validation_guidance_rescale": "validation_guidance is used as it is",
+    "validation_guidance_real": "validation_guidance is used as it is",
+    "validation_torch_compile": _COMPILE,
+    "validation_on_startup": "disable_benchmark=false renders before the first step",
+    "validation_using_datasets": "videos are made from prompts",
+    "validation_num_inference_frames": "validation_num_video_frames is meant",
+    "eval_dataset_pooling": "each dataset of type eval has a loss of its own",
+    "eval_epoch_interval": "eval_steps_interval counts steps",
+    "accelerator_cache_clear_interval": "the GPU's memory cache is left alone",
+    "deepspeed_config": _ONE_GPU,
+    "accelerate_config": _ONE_GPU,
+    "accelerate_extra_args": _ONE_GPU,
+    "num_processes": _ONE_GPU,
+    "num_machines": _ONE_GPU,
+    "main_process_ip": _ONE_GPU,
+    "main_process_port": _ONE_GPU,
+    "machine_rank": _ONE_GPU,
+    "fsdp_enable": _ONE_GPU,
+    "fsdp_version": _ONE_GPU,
+    "fsdp_reshard_after_forward": _ONE_GPU,
+    "fsdp_state_dict_type": _ONE_GPU,
+    "fsdp_auto_wrap_policy": _ONE_GPU,
+    "fsdp_transformer_layer_cls_to_wrap": _ONE_GPU,
+    "context_parallel_size": _ONE_GPU,
+    "dynamo_backend": _COMPILE,
+    "dynamo_mode": _COMPILE,
+    "control": "text-to-video is what is trained",
+    "controlnet": "text-to-video is what is trained",
+    "conditioning_multidataset_sampling": "text-to-video is what is trained",
+    "webhook_reporting_format": "webhook_type in the webhook's own file is meant",
+    "model_card_note": "the model card is written from the run's own settings",
+    "model_card_safe_for_work": "the model card is written from the run's own settings",
+}
+"""Options of other trainers that are missing here, with what there is."""
+
+DATASET_INERT: Mapping[str, str] = {
+    "write_batch_size": _ONE_BY_ONE,
+    "read_batch_size": "clips are read one by one, ahead of the step",
+    "image_processing_batch_size": "clips are decoded one by one",
+    "vae_batch_size": "clips are encoded one by one, so that no entry depends on its neighbours",
+    "max_workers": "one thread reads ahead of the step",
+    "hash_filenames": _NAMED_BY_CONTENT,
+    "cache_file_suffix": _NAMED_BY_CONTENT,
+    "preserve_data_backend_cache": _LIKE_FILES,
+    "skip_file_discovery": _LIKE_FILES,
+    "metadata_update_interval": "what is found out about a clip is kept once per start",
+    "scan_for_errors": "entries carry a checksum and are verified at each start",
+    "disable_validation": "videos are made from prompts, not from datasets",
+}
+"""Keys of datasets that change nothing here, with the reason."""
+
+_FIRST_FRAMES = "the first frames of each clip are trained"
+_EQUAL = "every clip is shown once an epoch, and repeats more often"
+_ALL = "all clips of the folder are used"
+
+DATASET_NOT_YET: Mapping[str, str] = {
+    "crop_style": "what is left over after the resize is trimmed from both sides alike",
+    "crop_aspect": "clips keep their aspect ratio",
+    "crop_aspect_buckets": "clips keep their aspect ratio",
+    "minimum_aspect_ratio": _ALL,
+    "maximum_aspect_ratio": _ALL,
+    "max_num_samples": _ALL,
+    "probability": _EQUAL,
+    "disable_after_epoch_step": _EQUAL,
+    "start_epoch": _EQUAL,
+    "start_step": _EQUAL,
+    "end_epoch": _EQUAL,
+    "end_step": _EQUAL,
+    "train_batch_size": "the configuration's train_batch_size is used for all",
+    "prepend_instance_prompt": "write the words into the captions",
+    "only_instance_prompt": 'caption_strategy "instanceprompt" does that',
+    "caption_filter_list": "edit the captions",
+    "text_embeds": "one store of text embeddings serves all datasets",
+    "text_embed_cache": "one store of text embeddings serves all datasets",
+    "image_embeds": "encoded clips lie in cache_dir_vae",
+    "vae_cache_clear_each_epoch": "clips are encoded once",
+    "delete_unwanted_images": "no file is ever deleted; clips that do not fit are left out",
+    "delete_problematic_images": "no file is ever deleted; clips that cannot be read are left out",
+    "is_regularisation_data": "every dataset is trained alike",
+    "is_regularization_data": "every dataset is trained alike",
+    "conditioning_data": "text-to-video is what is trained",
+    "conditioning_type": "text-to-video is what is trained",
+    "conditioning": "text-to-video is what is trained",
+    "source_dataset_id": "text-to-video is what is trained",
+    "parquet": "captions come from text files, file names or one prompt",
+    "csv_file": "captions come from text files, file names or one prompt",
+    "csv_caption_column": "captions come from text files, file names or one prompt",
+    "csv_cache_dir": "captions come from text files, file names or one prompt",
+    "dataset_name": "fetch the files first: hf download OWNER/NAME --repo-type dataset --local-dir datasets/NAME",
+    "split": "fetch the files first: hf download OWNER/NAME --repo-type dataset --local-dir datasets/NAME",
+    "video_column": "fetch the files first: hf download OWNER/NAME --repo-type dataset --local-dir datasets/NAME",
+    "caption_column": "fetch the files first: hf download OWNER/NAME --repo-type dataset --local-dir datasets/NAME",
+    "huggingface": "fetch the files first: hf download OWNER/NAME --repo-type dataset --local-dir datasets/NAME",
+    "aws_bucket_name": "fetch the files first, into a local folder",
+    "aws_data_prefix": "fetch the files first, into a local folder",
+    "timestep_sampling_offset": "all datasets share one schedule of noise levels",
+    "is_i2v": "text-to-video is what is trained",
+    "bucket_strategy": "clips are grouped by shape, and each dataset has one length",
+    "frame_interval": _FIRST_FRAMES,
+    "frame_selection": _FIRST_FRAMES,
+}
+"""Keys of datasets that are missing here, with what there is."""

@@ -1,0 +1,139 @@
+"""Settings that are accepted and change nothing in a run, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from reeltune.config.datasets import ClipDataset, Datasets
+from reeltune.config.root import Config
+from reeltune.contracts.notes import Note
+
+
+def inert_settings(config: Config, datasets: Datasets) -> list[Note]:
+    """Return a note for each option and key that was set and that nothing depends on, given the others."""
+    given = config.given()
+    options = {name: reason for rule in _RULES for names, reason in rule(config) for name in names if name in given}
+    return [
+        *(_note(name, reason) for name, reason in options.items()),
+        *_inherited(given, datasets),
+        *_unmeasured(config, datasets),
+        *(note for dataset in datasets.clips for note in _crop_limits(dataset)),
+    ]
+
+
+def _note(name: str, reason: str) -> Note:
+    # A description of an adapter that is not made looks as if it were trained: worth more than a remark.
+    return Note("trap" if name == "lycoris_config" else "inert", name, reason)
+
+
+Rule = Iterator[tuple[Iterable[str], str]]
+
+
+def _adapter(config: Config) -> Rule:
+    yield ("lycoris_config",), f"is not used: lora_type is {config.adapter.lora_type}, so a plain LoRA is trained"
+
+
+def _precision(config: Config) -> Rule:
+    model = config.model
+    if model.base_model_precision == "no_change":
+        yield ("base_model_default_dtype",), "base_model_precision is no_change: mixed_precision says the number type"
+        if model.text_encoder_1_precision == "no_change":
+            yield ("quantize_via",), "nothing is quantized (base_model_precision is no_change)"
+    else:
+        yield ("mixed_precision",), "base_model_default_dtype says the number type beside a quantized base"
+
+
+def _model(config: Config) -> Rule:
+    if "pretrained_model_name_or_path" in config.model.model_fields_set:
+        yield ("model_flavour",), "pretrained_model_name_or_path names the model"
+    if not config.model.pretrained_transformer_model_name_or_path:
+        yield ("pretrained_transformer_subfolder",), "pretrained_transformer_model_name_or_path is not set"
+    if not config.model.attention_mechanism.startswith("sageattention"):
+        yield ("sageattention_usage",), f"attention_mechanism is {config.model.attention_mechanism}"
+
+
+def _caching(config: Config) -> Rule:
+    if config.data.vae_batch_size != 1:
+        yield ("vae_batch_size",), "clips are encoded one by one, so that no entry depends on its neighbours"
+
+
+def _length(config: Config) -> Rule:
+    if not config.training.num_train_epochs:
+        yield ("ignore_final_epochs",), "num_train_epochs is 0, so max_train_steps alone ends the run"
+
+
+def _average(config: Config) -> Rule:
+    if not config.training.use_ema:
+        yield ("ema_decay", "ema_update_interval", "ema_validation"), "use_ema is false: no average is kept"
+
+
+def _schedule(config: Config) -> Rule:
+    training = config.training
+    name = training.lr_scheduler
+    if name in ("constant", "constant_with_warmup"):
+        yield ("lr_end",), f"the rate of lr_scheduler {name} does not fall"
+    if name != "polynomial":
+        yield ("lr_power",), f"lr_scheduler is {name}, not polynomial"
+    if name != "cosine_with_restarts":
+        yield ("lr_num_cycles",), f"lr_scheduler is {name}, not cosine_with_restarts"
+    if training.flow_schedule_auto_shift:
+        yield ("flow_schedule_shift",), "flow_schedule_auto_shift sets the shift from the frame size"
+    if training.max_grad_norm == 0:
+        yield ("grad_clip_method",), "max_grad_norm is 0: nothing is clipped"
+
+
+def _rendering(config: Config) -> Rule:
+    rendering = config.rendering
+    prompts = rendering.validation_prompt or rendering.validation_prompt_library or rendering.user_prompt_library
+    if rendering.validation_disable or not prompts:
+        names = [name for name in type(rendering).model_fields if name != "validation_disable"]
+        yield names, "validation_disable is true" if rendering.validation_disable else "there is no prompt to render"
+        yield ("attention_mechanism",), "it is for videos, and none are rendered"
+    elif rendering.validation_guidance == 1:
+        yield (
+            ("validation_negative_prompt", "validation_guidance_skip_layers"),
+            "validation_guidance is 1: there is no pass for the negative prompt",
+        )
+    if not rendering.validation_guidance_skip_layers:
+        names = ("validation_guidance_skip_layers_start", "validation_guidance_skip_layers_stop")
+        yield names, "validation_guidance_skip_layers is not set"
+
+
+def _evaluation(config: Config) -> Rule:
+    if config.evaluation.evaluation_type == "clip":
+        yield ("evaluation_type",), "scores by CLIP judge pictures and say nothing about motion; none are computed"
+    if not config.evaluation.eval_steps_interval:
+        yield ("eval_timesteps", "num_eval_images", "eval_dataset_id"), "eval_steps_interval is 0: nothing is measured"
+
+
+def _reporting(config: Config) -> Rule:
+    reporting = config.reporting
+    pushes = reporting.push_to_hub or reporting.push_checkpoints_to_hub
+    if not pushes:
+        yield ("hub_model_id", "model_card_private"), "nothing is pushed to the hub"
+    if not (reporting.report_to or pushes or reporting.webhook_config):
+        yield ("tracker_project_name", "tracker_run_name"), "report_to names no tracker"
+
+
+_RULES = (_adapter, _precision, _model, _caching, _length, _average, _schedule, _rendering, _evaluation, _reporting)
+
+
+def _inherited(given: Iterable[str], datasets: Datasets) -> Iterator[Note]:
+    """Yield the defaults for datasets that every dataset overrides."""
+    for name in ("resolution", "resolution_type", "minimum_image_size"):
+        if name in given and all(getattr(dataset, name) is not None for dataset in datasets.clips):
+            yield Note("inert", name, "every dataset sets its own")
+
+
+def _unmeasured(config: Config, datasets: Datasets) -> Iterator[Note]:
+    """Yield a note for each dataset of type eval when nothing is measured."""
+    if not config.evaluation.eval_steps_interval:
+        for dataset in datasets.held_out:
+            text = "its clips are held out of training, and not measured either: eval_steps_interval is 0"
+            yield Note("inert", dataset.id, text)
+
+
+def _crop_limits(dataset: ClipDataset) -> Iterator[Note]:
+    for name in ("maximum_image_size", "target_downsample_size"):
+        if getattr(dataset, name) is not None:
+            yield Note("inert", f"{dataset.id}.{name}", "it is about what crop: true crops from, and crop is false")

@@ -1,0 +1,218 @@
+"""What a run will do and what it will take, worked out before it starts: the page that `plan` shows. No torch.
+
+Every number is derived from options, clips and arithmetic; nothing is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reeltune.contracts.notes import Note
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part of the base model. state: `here`, `in the hub's cache`, or `to be fetched`."""
+
+    name: str
+    source: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is trained on what. base_parameters is None when the base's size is not known yet."""
+
+    kind: str
+    modules: int | None
+    parameters: int | None
+    base: str
+    base_parameters: int | None
+    precision: str
+    quantized: str
+    optimizer: str
+    average: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Files that are left out for one reason. example: the first of them, with its own reason in full."""
+
+    count: int
+    reason: str
+    example: str
+
+
+@dataclass(frozen=True)
+class DatasetOutlook:
+    """What becomes of a folder. rates: how clips are brought to the training rate, one sentence for each way."""
+
+    id: str
+    folder: str
+    held_out: bool
+    found: int
+    used: int
+    repeats: int
+    captions: int
+    left_out: tuple[LeftOut, ...]
+    rates: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BucketOutlook:
+    """One shape that is trained. samples: of an epoch, repeats counted. tokens: of one sample."""
+
+    width: int
+    height: int
+    frames: int
+    samples: int
+    batches: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long the run is. ended_by: the option that ends it. done: steps that a checkpoint holds already."""
+
+    total_steps: int
+    ended_by: str
+    done: int
+    samples: int
+    batch_size: int
+    accumulation: int
+    batches_per_epoch: int
+    epochs: float
+    checkpoints: int
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The learning rate after a share of the run, in percent."""
+
+    percent: int
+    step: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """values: evenly spread over the run, for a picture. name: with what is worth knowing about its course."""
+
+    name: str
+    rates: tuple[Rate, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class NoiseLevels:
+    """How often which noise level is trained. density: from clean to noise, evenly spread, with a mean of 1.
+
+    shift: in training. median: of the noise level. rendered_shift: of the videos, in words.
+    """
+
+    shift: str
+    median: float
+    density: tuple[float, ...]
+    rendered_shift: str
+
+
+@dataclass(frozen=True)
+class Routed:
+    """Blocks `first` to `last`, both included, that see `tokens` tokens of the largest bucket's."""
+
+    first: int
+    last: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Token routing. saving: share of a step's operations that is left out."""
+
+    segments: tuple[Routed, ...]
+    all_tokens: int
+    saving: float
+
+
+@dataclass(frozen=True)
+class StepBound:
+    """The least time that a step can take on a GPU, and the least that the videos of one time can."""
+
+    gpu: str
+    step_s: float
+    renders_s: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """tflop: operations of one optimizer step, mean over the buckets, recomputation included; of one time of videos.
+
+    render_share: of the time of the whole run, steps and videos together; None without videos.
+    """
+
+    step_tflop: float
+    render_tflop: float
+    bounds: tuple[StepBound, ...]
+    render_share: float | None
+
+
+@dataclass(frozen=True)
+class RenderOutlook:
+    """videos: each time. times: over the whole run, the end and the base model included."""
+
+    prompts: int
+    videos: int
+    times: int
+    sizes: tuple[tuple[int, int], ...]
+    frames: int
+    steps: int
+    scheduler: str
+
+
+@dataclass(frozen=True)
+class DiskNeed:
+    """need_bytes: what is still to be written below a folder. free_bytes: on its disk."""
+
+    what: str
+    folder: str
+    need_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """GPU memory at one stage, and what it is made of."""
+
+    stage: str
+    need_bytes: int
+    parts: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """The GPU that the run would use."""
+
+    name: str
+    memory_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The whole page. Parts that cannot be known yet, or that the run does not have, are None."""
+
+    run: str
+    components: tuple[Component, ...]
+    trained: Trained
+    datasets: tuple[DatasetOutlook, ...]
+    buckets: tuple[BucketOutlook, ...]
+    length: Length
+    rates: RateCurve
+    noise: NoiseLevels
+    routing: Routing | None
+    cost: Cost | None
+    renders: RenderOutlook | None
+    disk: tuple[DiskNeed, ...]
+    memory: tuple[MemoryNeed, ...]
+    card: Card | None
+    notes: tuple[Note, ...]

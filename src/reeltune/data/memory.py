@@ -1,0 +1,78 @@
+"""What was found out about clips, remembered by path, size and time of change, so that a folder is looked at once.
+
+Only a memory: without it, or where it cannot be written, files are looked at again.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reeltune.contracts.clip import ClipInfo, FileRef
+from reeltune.data.probe import UnreadableVideo, probe
+from reeltune.whole_files import write_json
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Raised whenever looking at a clip changes what is found out."""
+
+
+class ClipMemory:
+    """Remembers what `probe` says of each file. place: a JSON file, read once and written by `save`."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._known = _read(place)
+        self._changed = False
+
+    def probe(self, file: FileRef) -> ClipInfo:
+        """Return what a file holds. Raises UnreadableVideo."""
+        name, stamp = str(file.path.resolve()), [file.size_bytes, file.mtime_ns]
+        known = self._known.get(name)
+        if known is None or known["stamp"] != stamp:
+            self._known[name] = known = {"stamp": stamp, **_look(file.path)}
+            self._changed = True
+        if reason := known.get("unreadable"):
+            raise UnreadableVideo(file.path, reason)
+        return ClipInfo(known["width"], known["height"], _unpacked(known["times"]), known["end_s"])
+
+    def save(self) -> None:
+        """Write what is new, whole or not at all, where the folder can be written."""
+        if not self._changed:
+            return
+        try:
+            write_json(self._place, {"version": VERSION, "clips": self._known})
+        except OSError as error:
+            log.debug("clips will be looked at again: %s cannot be written: %s", self._place, error)
+
+
+def _look(path: Path) -> dict[str, Any]:
+    try:
+        info = probe(path)
+    except UnreadableVideo as error:
+        return {"unreadable": error.reason}
+    return {"width": info.width, "height": info.height, "times": _packed(info.times_s), "end_s": info.end_s}
+
+
+def _packed(times_s: tuple[float, ...]) -> str:
+    # Every bit of every time stamp: a frame is chosen by comparing them.
+    return base64.b64encode(zlib.compress(np.array(times_s, dtype="<f8").tobytes(), 1)).decode("ascii")
+
+
+def _unpacked(text: str) -> tuple[float, ...]:
+    return tuple(np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<f8").tolist())
+
+
+def _read(place: Path) -> dict[str, dict[str, Any]]:
+    try:
+        content = json.loads(place.read_text(encoding="utf-8"))
+        return content["clips"] if content["version"] == VERSION else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

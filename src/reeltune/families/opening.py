@@ -1,0 +1,59 @@
+"""From options to a model: its files are looked at and fetched where needed."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+
+import torch
+
+from reeltune.config.model import ModelOptions
+from reeltune.contracts.family import Family
+from reeltune.families import FAMILIES
+from reeltune.quantize.packages import require_package
+
+NO_CHANGE = "no_change"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a model is opened.
+
+    dtype: of the frozen parts as far as they are not quantized, and of the activations.
+    keep: the text encoder and the autoencoder stay on the device once they are there, instead of being freed.
+    base_precision, text_precision: of the transformer's and the text encoder's linear layers; no_change, or a
+    precision of `quantize`. quantize_via: cpu or accelerator; where weights are quantized.
+    """
+
+    dtype: torch.dtype
+    keep: bool = False
+    base_precision: str = NO_CHANGE
+    text_precision: str = NO_CHANGE
+    quantize_via: str = "cpu"
+
+    def precisions(self) -> set[str]:
+        """Return the precisions that anything is quantized to."""
+        return {self.base_precision, self.text_precision} - {NO_CHANGE}
+
+
+def check_weights(options: ModelOptions) -> None:
+    """Raise ModelError, before any work is done, for a model that is plainly missing, damaged or not supported.
+
+    Fetches small files at most, and looks whole at what is in folders.
+    """
+    _model(options).check_weights(options)
+
+
+def open_family(options: ModelOptions, opening: Opening) -> Family:
+    """Find, and fetch where needed, every part of the model; nothing is loaded yet.
+
+    Raises ConfigError when a package that quantizes is missing, ModelError for what is wrong with the model.
+    """
+    for precision in opening.precisions():
+        require_package(precision)
+    return _model(options).open_model(options, opening)
+
+
+def _model(options: ModelOptions) -> ModuleType:
+    return importlib.import_module(FAMILIES[options.model_family].model)

@@ -1,0 +1,54 @@
+"""What can be told of a Wan model before anything is fetched or loaded. No torch, no network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reeltune.config.model import ModelOptions
+from reeltune.contracts.dimensions import Dimensions
+from reeltune.families.sources import Location, local_folder, locate, read_config, read_layout, require_present
+from reeltune.families.wan.sources import single_file, sources_of
+from reeltune.families.wan.variants import RELEASED, WAN_21, refuse_relatives
+
+FACTS = WAN_21
+
+
+def check(options: ModelOptions) -> None:
+    """Refuse what is missing, and a relative by its configuration or its file, where that is on this machine.
+
+    Raises ModelError.
+    """
+    for source in sources_of(options).all():
+        require_present(source)
+    source = sources_of(options).transformer
+    folder = local_folder(source)
+    if single_file(options) is None and folder:
+        refuse_relatives(source.place, read_config(folder), read_layout(folder))
+
+
+def dimensions(options: ModelOptions) -> Dimensions | None:
+    """Return the transformer's size: by its configuration or its shapes, by the name of its release, or not at all."""
+    source = sources_of(options).transformer
+    if file := single_file(options):
+        return _configured(file.config())
+    folder = local_folder(source)
+    return _configured(read_config(folder)) if folder else RELEASED.get(source.place)
+
+
+def locations(options: ModelOptions) -> list[Location]:
+    """Return where each part is now."""
+    return [locate(source) for source in sources_of(options).all()]
+
+
+def _configured(config: dict[str, Any]) -> Dimensions:
+    return Dimensions(
+        layers=config["num_layers"],
+        heads=config["num_attention_heads"],
+        head_width=config["attention_head_dim"],
+        ffn=config["ffn_dim"],
+        text_width=config["text_dim"],
+        text_tokens=WAN_21.text_length,
+        time_width=config["freq_dim"],
+        channels=config["in_channels"],
+        patch=tuple(config["patch_size"]),
+    )

@@ -1,0 +1,1 @@
+"""What this machine has: hardware, logins. It is asked, never changed."""

@@ -1,0 +1,1 @@
+"""Frozen weights in eight bits: which layers, and how."""

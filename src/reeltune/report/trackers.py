@@ -1,0 +1,96 @@
+"""Trackers: where the numbers of a run can be looked at later. csv is our own and needs nothing.
+
+All are opened when the loop begins, not before: until then the run's folder may still belong to an earlier run.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from reeltune.contracts.events import Evaluated, Event, EventSink, RunFinished, RunStarted, SampleRendered, StepDone
+from reeltune.errors import ConfigError
+from reeltune.report.background import Background
+from reeltune.report.tracker_backends import SCALARS, Backend, CsvFile, Tensorboard, Wandb
+
+TRACKERS: Mapping[str, str | None] = {"csv": None, "tensorboard": "tensorboard", "wandb": "wandb"}
+"""The trackers, and the extra that each needs; its package has the same name."""
+
+WAIT_S = 60.0
+"""How long the end of a run waits for a tracker to send what it has."""
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether the package of a tracker is there."""
+    return TRACKERS[name] is None or name in sys.modules or importlib.util.find_spec(name) is not None
+
+
+def open_tracker(
+    name: str, *, project: str, run: str, folder: Path, config: Mapping[str, Any], offline: bool
+) -> EventSink:
+    """Return the listener that feeds a tracker of TRACKERS.
+
+    folder: of the run. config: options shown beside the numbers; nothing secret. offline: write files only.
+    Raises ConfigError when its package is missing.
+    """
+    if not is_installed(name):
+        raise ConfigError(
+            f'report_to: {name} is not installed. Run `pip install "reeltune[{TRACKERS[name]}]"`, '
+            "or take report_to=csv."
+        )
+    backends: Mapping[str, Callable[[], Backend]] = {
+        "csv": lambda: CsvFile(folder / "metrics.csv"),
+        "tensorboard": lambda: Tensorboard(folder / "tensorboard"),
+        "wandb": lambda: Wandb(project, run, folder=folder, config=config, offline=offline),
+    }
+    return Tracker(name, backends[name]())
+
+
+def scalars_of(event: StepDone) -> dict[str, float]:
+    """Return the numbers of a step under the names that all trackers show."""
+    rate = event.tokens / event.seconds if event.seconds > 0 else 0.0
+    values = (event.loss, event.learning_rate, event.grad_norm, event.seconds, rate)
+    return dict(zip(SCALARS, values, strict=True))
+
+
+def scalar_of(event: Evaluated) -> dict[str, float]:
+    """Return the loss on a held-out dataset under the name that all trackers show."""
+    name = f"loss/val/{event.dataset}"
+    return {name if event.weights == "raw" else f"{name}/{event.weights}": event.loss}
+
+
+class Tracker:
+    """Hands what happens to a backend, beside the loop. One that could not be opened is left alone from then on."""
+
+    def __init__(self, name: str, backend: Backend) -> None:
+        self._backend = backend
+        self._background = Background(name, room=10_000)
+        self._open = False
+        self._finished = False
+
+    def receive(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self._background.submit("opening", lambda: self._start(event.step))
+            case StepDone():
+                self._submit("numbers", lambda: self._backend.scalars(event.step, scalars_of(event)))
+            case Evaluated():
+                self._submit("numbers", lambda: self._backend.scalars(event.step, scalar_of(event)))
+            case SampleRendered():
+                self._submit("videos", lambda: self._backend.video(event.step, event.path))
+            case RunFinished():
+                self._finished = True
+
+    def close(self) -> None:
+        self._submit("closing", lambda: self._backend.close(finished=self._finished))
+        self._background.close(WAIT_S)
+
+    def _start(self, step: int) -> None:
+        self._backend.start(step)
+        self._open = True
+
+    def _submit(self, kind: str, action: Callable[[], None]) -> None:
+        self._background.submit(kind, lambda: action() if self._open else None)

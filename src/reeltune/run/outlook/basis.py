@@ -1,0 +1,61 @@
+"""What every part of the outlook is worked out from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+from reeltune.config.datasets import Datasets
+from reeltune.config.root import Config
+from reeltune.contracts.clip import Bucket, Manifest, samples_of
+from reeltune.contracts.dimensions import Dimensions
+from reeltune.contracts.facts import Facts
+from reeltune.routing.plan import Segment, tokens_per_block
+from reeltune.run.plan import Plan, segments_of
+from reeltune.run.rendering_plan import RenderingPlan
+
+
+@dataclass(frozen=True)
+class Basis:
+    """A run before it starts. dimensions: None when nothing on this machine tells the model's size."""
+
+    config: Config
+    datasets: Datasets
+    manifest: Manifest
+    plan: Plan
+    rendering: RenderingPlan
+    facts: Facts
+    dimensions: Dimensions | None
+
+    @cached_property
+    def samples(self) -> Counter[Bucket]:
+        """Return how many samples of each bucket an epoch has, repeats counted."""
+        times = {video.id: video.repeats + 1 for video in self.datasets.videos}
+        counts: Counter[Bucket] = Counter()
+        for sample in samples_of(self.manifest.trained):
+            counts[sample.placement.bucket] += times[sample.dataset_id]
+        return counts
+
+    @property
+    def largest(self) -> Bucket:
+        """Return the bucket with the most tokens."""
+        return max(self.samples, key=self.tokens)
+
+    def tokens(self, bucket: Bucket) -> int:
+        """Return the video tokens of one sample."""
+        return self.facts.geometry.tokens(frames=bucket.frames, height=bucket.height, width=bucket.width)
+
+    def batches(self, bucket: Bucket) -> int:
+        """Return the micro-batches of an epoch."""
+        return -(-self.samples[bucket] // self.config.training.train_batch_size)
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """Return the routes; none when tokens are not routed, or the model's depth is not known."""
+        return segments_of(self.config, self.dimensions.layers) if self.dimensions else ()
+
+    def tokens_by_block(self, bucket: Bucket) -> tuple[int, ...]:
+        """Return the video tokens of one sample that each block works on. The model's size must be known."""
+        assert self.dimensions
+        return tokens_per_block(self.segments, self.dimensions.layers, self.tokens(bucket))

@@ -1,0 +1,110 @@
+"""How the run goes in the outlook: its length, the learning rate along it, the noise levels, token routing, videos."""
+
+from __future__ import annotations
+
+from reeltune.contracts.outlook import (
+    Length,
+    NoiseLevels,
+    Rate,
+    RateCurve,
+    RenderOutlook,
+    Routed,
+    Routing,
+)
+from reeltune.estimate.flops import step_operations
+from reeltune.objective.shift import shift_of
+from reeltune.objective.timesteps import shift_sigma, sigma_distribution
+from reeltune.routing.plan import kept_tokens
+from reeltune.run.notes import bucket_shift, rates_along, shift_in_words
+from reeltune.run.outlook.basis import Basis
+from reeltune.train.checkpoint_names import checkpoint_steps
+from reeltune.train.schedule import schedule_of
+
+POINTS = 60
+"""Values of a curve that are handed over for its picture."""
+
+
+def length_outlook(basis: Basis) -> Length:
+    """Return how long the run is, and what of it a checkpoint holds already."""
+    config, plan = basis.config, basis.plan
+    every = config.reporting.checkpointing_steps
+    steps = checkpoint_steps(config.reporting.run_folder) if config.reporting.resume_from_checkpoint else []
+    saved = plan.total_steps // every if every else 0
+    ends_saved = bool(every) and plan.total_steps % every == 0
+    return Length(
+        total_steps=plan.total_steps,
+        ended_by=plan.length_option,
+        done=min(steps[-1], plan.total_steps) if steps else 0,
+        samples=sum(basis.samples.values()),
+        batch_size=config.training.train_batch_size,
+        accumulation=config.training.gradient_accumulation_steps,
+        batches_per_epoch=plan.batches_per_epoch,
+        epochs=plan.epochs,
+        checkpoints=saved + (not ends_saved),
+    )
+
+
+def rate_outlook(basis: Basis) -> RateCurve:
+    """Return the learning rate along the run."""
+    schedule = schedule_of(basis.config.training, basis.plan.total_steps)
+    last = schedule.total - 1
+    warmup = schedule.effective_warmup
+    return RateCurve(
+        name=schedule.name + (f", {warmup} steps of warm-up" if warmup else ""),
+        rates=tuple(Rate(percent, step, rate) for percent, step, rate in rates_along(schedule)),
+        values=tuple(schedule.rate(last * point // (POINTS - 1)) for point in range(POINTS)),
+    )
+
+
+def noise_outlook(basis: Basis) -> NoiseLevels:
+    """Return how often which noise level is trained, on the largest bucket."""
+    training = basis.config.training
+    shift = bucket_shift(shift_of(training), basis.largest, basis.facts)
+    edges = [
+        sigma_distribution(point / POINTS, scale=training.flow_sigmoid_scale, shift=shift)
+        for point in range(POINTS + 1)
+    ]
+    rendered = basis.config.rendering.validation_flow_shift
+    return NoiseLevels(
+        shift=shift_in_words(basis.config, sorted(basis.samples), basis.facts),
+        median=shift_sigma(0.5, shift),
+        density=tuple(POINTS * (after - before) for before, after in zip(edges, edges[1:], strict=False)),
+        rendered_shift="the model's own" if rendered is None else f"shift {rendered:g}",
+    )
+
+
+def routing_outlook(basis: Basis) -> Routing | None:
+    """Return what token routing does to the largest bucket; None when nothing is routed."""
+    if not basis.segments or not basis.dimensions:
+        return None
+    tokens = basis.tokens(basis.largest)
+    routed = step_operations(basis.dimensions, basis.tokens_by_block(basis.largest)).total
+    return Routing(
+        segments=tuple(
+            Routed(segment.first, segment.last, kept_tokens(tokens, segment.dropped)) for segment in basis.segments
+        ),
+        all_tokens=tokens,
+        saving=1 - routed / step_operations(basis.dimensions, tokens).total,
+    )
+
+
+def render_outlook(basis: Basis) -> RenderOutlook | None:
+    """Return the videos of the run; None when there are none."""
+    plan, rendering = basis.rendering, basis.config.rendering
+    if not plan.videos:
+        return None
+    return RenderOutlook(
+        prompts=len({video.prompt for video in plan.videos}),
+        videos=plan.renders_per_time,
+        times=render_times(basis) + plan.benchmark,
+        sizes=tuple(dict.fromkeys((video.width, video.height) for video in plan.videos)),
+        frames=plan.frames,
+        steps=rendering.validation_num_inference_steps,
+        scheduler=rendering.validation_noise_scheduler,
+    )
+
+
+def render_times(basis: Basis) -> int:
+    """Return how often the trained weights are rendered: at each interval, and at the end."""
+    every, total = basis.config.rendering.validation_steps, basis.plan.total_steps
+    return total // every + (total % every > 0) if every else 1

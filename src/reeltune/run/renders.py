@@ -1,0 +1,111 @@
+"""From options to the requests for validation videos."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reeltune.cache.keys import digest_of
+from reeltune.config.attention import ATTENTION, lacking
+from reeltune.config.model import ModelOptions
+from reeltune.config.rendering import RenderingOptions
+from reeltune.config.root import Config
+from reeltune.contracts.facts import Facts
+from reeltune.contracts.family import Family, RenderRequest, SkipLayers
+from reeltune.errors import ConfigError
+from reeltune.run.prepare import Prepared
+from reeltune.run.rendering_plan import Video, plan_rendering
+from reeltune.train.render import NamedRequest, Renders
+from reeltune.train.results import SaveFile
+
+
+def make_renders(
+    config: Config,
+    *,
+    family: Family,
+    transformer: nn.Module,
+    prepared: Prepared,
+    save_adapter: SaveFile,
+    device: torch.device,
+) -> Renders | None:
+    """Return the validation videos of a run; None where there is no prompt.
+
+    Raises ConfigError for blocks to skip that the transformer has not.
+    """
+    plan, folder = plan_rendering(config, family.facts), config.reporting.run_folder
+    if not plan.videos:
+        return None
+    common: dict[str, Any] = {
+        "frames": plan.frames,
+        "skip_layers": skip_layers_of(config.rendering, transformer, family.facts),
+        "attention": attention_of(config.model, device),
+    }
+    requests = [_request(config, prepared, video, common) for video in plan.videos]
+    return Renders(
+        folder=folder / "validation",
+        requests=[
+            NamedRequest(video.name, request, _fingerprint(config, prepared, video, request))
+            for video, request in zip(plan.videos, requests, strict=True)
+        ],
+        shown=plan.shown,
+        fps=family.facts.fps,
+        save_adapter=save_adapter,
+        open=lambda: family.renderer(transformer, device),
+        randomize=config.rendering.validation_randomize,
+        benchmark_folder=folder / "benchmark" if plan.benchmark else None,
+    )
+
+
+def skip_layers_of(rendering: RenderingOptions, transformer: nn.Module, facts: Facts) -> SkipLayers | None:
+    """Return which blocks the pass for the negative prompt leaves out, and when; None for none. Raises ConfigError."""
+    layers = rendering.validation_guidance_skip_layers
+    if not layers:
+        return None
+    blocks = len(list(transformer.get_submodule(facts.blocks).children()))
+    missing = [layer for layer in layers if layer >= blocks]
+    if missing:
+        raise ConfigError(
+            f"validation_guidance_skip_layers names {', '.join(map(str, missing))}, and the transformer has {blocks} "
+            f"blocks, counted from 0 to {blocks - 1}."
+        )
+    start, stop = rendering.validation_guidance_skip_layers_start, rendering.validation_guidance_skip_layers_stop
+    return SkipLayers(layers, start, stop)
+
+
+def attention_of(model: ModelOptions, device: torch.device) -> str | None:
+    """Return diffusers' name of the attention kernel for videos; None, PyTorch's own, where the kernel cannot run."""
+    kernel = ATTENTION[model.attention_mechanism]
+    if kernel is None or device.type != "cuda" or lacking(model.attention_mechanism):
+        return None
+    return kernel.backend
+
+
+def _request(config: Config, prepared: Prepared, video: Video, common: dict[str, Any]) -> RenderRequest:
+    rendering = config.rendering
+    return RenderRequest(
+        prompt=prepared.text.read(prepared.prompt_keys[video.prompt.prompt]),
+        negative=prepared.text.read(prepared.prompt_keys[rendering.validation_negative_prompt]),
+        width=video.width,
+        height=video.height,
+        steps=rendering.validation_num_inference_steps,
+        guidance=rendering.validation_guidance,
+        seed=video.seed,
+        flow_shift=rendering.validation_flow_shift,
+        **common,
+    )
+
+
+def _fingerprint(config: Config, prepared: Prepared, video: Video, request: RenderRequest) -> str:
+    """Name all that the bare base's video depends on; texts by the names of their encodings."""
+    texts = (video.prompt.prompt, config.rendering.validation_negative_prompt)
+    settings = {name: str(value) for name, value in vars(request).items() if not isinstance(value, Tensor)}
+    return digest_of(
+        {
+            "texts": [prepared.prompt_keys[text] for text in texts],
+            "settings": settings,
+            "randomize": config.rendering.validation_randomize,
+            "model": config.model.model_dump(mode="json"),
+        }
+    )

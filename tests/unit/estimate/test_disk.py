@@ -1,0 +1,38 @@
+"""Sizes on the disk: against files that are really written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from reeltune.cache.store import TensorStore
+from reeltune.estimate.disk import adapter_bytes, checkpoint_bytes, latent_entry_bytes, text_entry_bytes
+
+HEADER_BYTES = 1000
+
+
+def test_cache_entries_have_the_size_of_their_files(tmp_path: Path) -> None:
+    store = TensorStore(tmp_path)
+    for key, tensor, expected in (
+        ("aa", torch.zeros(16, 3, 8, 12), latent_entry_bytes((16, 3, 8, 12))),
+        ("bb", torch.zeros(37, 64, dtype=torch.bfloat16), text_entry_bytes(37, 64)),
+        ("cc", torch.zeros(37, 64), text_entry_bytes(37, 64, value_bytes=4)),
+    ):
+        store.write(key, tensor)
+        assert 0 < store.path(key).stat().st_size - expected < HEADER_BYTES
+
+
+def test_a_clip_of_480p_has_the_size_worked_out_by_hand() -> None:
+    # 21 latent frames of 60x104 with 16 channels.
+    assert latent_entry_bytes((16, 21, 60, 104)) / 1e6 == pytest.approx(8.39, abs=0.01)
+
+
+def test_a_checkpoint_holds_weights_states_and_both_layouts() -> None:
+    # 11.8 million weights: itself and two layouts, 4 bytes each, and Adam's 8.
+    count = 11_796_480
+    assert adapter_bytes(count) == 4 * count
+    assert checkpoint_bytes(count, state_bytes=8, averaged=False) == count * (3 * 4 + 8)
+    assert checkpoint_bytes(count, state_bytes=8, averaged=True) == count * (6 * 4 + 8)
+    assert checkpoint_bytes(count, state_bytes=2, averaged=False, layouts=1) == count * (2 * 4 + 2)
