@@ -117,7 +117,8 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 def reeltune_step(task: Task) -> Step:
     """Return a step of the real loop."""
-    family = Wan(WanParts(*[Path("nowhere")] * 5), Opening(DTYPE))
+    nowhere = Path("nowhere")
+    family = Wan(WanParts(nowhere, nowhere, nowhere, nowhere, nowhere), Opening(DTYPE))
     return loops.reeltune_step(family, random_transformer(SIZES[task.size], task.device), random_batch(task), rank=RANK)
 
 

@@ -95,7 +95,9 @@ def test_the_benchmark_of_real_sizes_writes_its_report(tmp_path: Path) -> None:
 def test_without_a_gpu_it_says_what_it_needs_in_one_sentence() -> None:
     outcome = run_benchmark("bench_wan.py")
     assert outcome.returncode == 2
-    assert outcome.stderr == "bench_wan.py needs a CUDA GPU; --tiny runs the same code on the CPU, as a test.\n"
+    # Libraries may have had something to say when they were imported.
+    said = outcome.stderr.splitlines()[-1]
+    assert said == "bench_wan.py needs a CUDA GPU; --tiny runs the same code on the CPU, as a test."
 
 
 def test_the_benchmark_of_the_loop_itself_runs() -> None:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import json5
-
+from reeltune.config.json_text import parse_json
 from reeltune.errors import ConfigError
 
 KeyPath = tuple[str | int, ...]
@@ -56,14 +55,10 @@ class Document:
 def read_document(path: Path) -> Document:
     """Read a file. Raises ConfigError when it is not there, cannot be read or is not JSON."""
     text = _read_text(path)
-    if not text.strip():
-        raise ConfigError(f"{path} is empty; JSON is needed: {{ ... }} or [ ... ]")
     try:
-        content = json5.loads(text)
+        content = parse_json(text)
     except ValueError as error:
-        raise ConfigError(f"{path} is not JSON: {_place_first(str(error))}") from error
-    except RecursionError:
-        raise ConfigError(f"{path} is not JSON that can be read: its brackets are nested too deeply") from None
+        raise ConfigError(f"{path} is not JSON: {error}") from error
     lines, repeats = find_keys(text)
     return Document(path, content, lines, tuple(repeats))
 
@@ -103,20 +98,10 @@ def _keys(text: str) -> Iterator[tuple[KeyPath, int]]:
             here[-1] += 1
             starts_an_element = True
         elif token == ":":
-            here[-1] = json5.loads(word) if word[0] in "\"'" else word
+            here[-1] = parse_json(word) if word[0] in "\"'" else word
             yield tuple(here), word_line
         else:
             word, word_line = token, line
-
-
-def _place_first(message: str) -> str:
-    """Return the parser's `<string>:2 Unexpected "x" at column 3` as `line 2, column 3: unexpected "x"`."""
-    found = re.fullmatch(r"<string>:(\d+) (.*) at column (\d+)", message, re.DOTALL)
-    if not found:
-        return message
-    line, what, column = found.groups()
-    # What was unexpected may be the end of a line.
-    return f"line {line}, column {column}: {what[:1].lower()}{what[1:]}".replace("\n", "\\n")
 
 
 def _read_text(path: Path) -> str:

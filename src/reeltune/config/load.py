@@ -21,7 +21,7 @@ from reeltune.config.dataset_file import load_datasets
 from reeltune.config.datasets import Datasets
 from reeltune.config.document import Document, read_document
 from reeltune.config.inert import inert_settings
-from reeltune.config.names import Given, by_own_name, texts_read_as_switches
+from reeltune.config.names import Given, by_own_name, follow_base, texts_read_as_switches
 from reeltune.config.option import told
 from reeltune.config.problems import Problems, explain
 from reeltune.config.prompts import load_prompts
@@ -104,7 +104,7 @@ def _gather(
         given |= _from_file(path, problems, notes)
     notes += texts_read_as_switches(given)
     typed = by_own_name([(name, Given(value, "command line")) for name, value in overrides.items()], problems, notes)
-    return given | _read_typed(typed), problems
+    return follow_base(given, _read_typed(typed), notes), problems
 
 
 def _from_file(path: Path, problems: Problems, notes: list[Note]) -> dict[str, Given]:

@@ -49,6 +49,30 @@ def texts_read_as_switches(given: Mapping[str, Given]) -> list[Note]:
     return [Note("trap", ", ".join(names), f'{what} ("true" in quotes); read as true or false')] if names else []
 
 
+BASE = "pretrained_model_name_or_path"
+PARTS = (
+    "pretrained_t5_model_name_or_path",
+    "pretrained_vae_model_name_or_path",
+    "pretrained_transformer_model_name_or_path",
+)
+"""Options that often repeat where the base model is."""
+
+
+def follow_base(given: Mapping[str, Given], typed: Mapping[str, Given], notes: list[Note]) -> dict[str, Given]:
+    """Return files' values with the command line's over them; a part that repeats a file's base follows the base.
+
+    Otherwise another base on the command line would be mixed with parts of the one that the file names.
+    """
+    merged = dict(given) | dict(typed)
+    if BASE not in given or BASE not in typed:
+        return merged
+    for name in PARTS:
+        if name in given and name not in typed and given[name].value == given[BASE].value:
+            merged[name] = typed[BASE]
+            notes.append(Note("fact", name, f"repeats {BASE} in the file, and follows it to {typed[BASE].value}"))
+    return merged
+
+
 def _not_ours(name: str, value: Given, problems: Problems, notes: list[Note]) -> None:
     if name in INERT:
         notes.append(Note("inert", name, INERT[name]))

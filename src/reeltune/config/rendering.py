@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import json5
 from pydantic import BeforeValidator, Field
 
+from reeltune.config.json_text import parse_json
 from reeltune.config.option import Section, option
 from reeltune.config.sizes import parse_sizes
 
@@ -23,7 +23,7 @@ def read_layers(value: Any) -> Any:
     """Return one layer, a list of layers, or a text of either as a list."""
     if isinstance(value, str):
         try:
-            value = json5.loads(value)
+            value = parse_json(value)
         except ValueError as error:
             raise ValueError("a list of layer numbers is needed, such as [9]") from error
     return [value] if isinstance(value, int) and not isinstance(value, bool) else value

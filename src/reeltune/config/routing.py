@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import combinations, groupby
 from typing import Any
 
-import json5
 from pydantic import ValidationError, field_validator
 
+from reeltune.config.json_text import parse_json
 from reeltune.config.option import Section, option
 from reeltune.config.problems import explain
 
@@ -115,10 +115,9 @@ def _comparable(one: int, other: int) -> bool:
 
 def _read_text(text: str) -> Any:
     try:
-        return json5.loads(text)
+        return parse_json(text)
     except ValueError as error:
-        reason = str(error).replace("<string>:", "line ", 1)
-        raise ValueError(f"the text is not JSON ({reason}); it should read like {EXAMPLE}") from error
+        raise ValueError(f"the text is not JSON ({error}); it should read like {EXAMPLE}") from error
 
 
 def _in_words(error: ValidationError) -> Iterator[str]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import json5
 from pydantic import AfterValidator, Discriminator, SecretStr, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from reeltune.config.document import KeyPath, read_document
+from reeltune.config.json_text import parse_json
 from reeltune.config.option import Section, option
 from reeltune.config.problems import Problems, explain, nearest
 from reeltune.errors import ConfigError
@@ -99,7 +99,7 @@ def parse_webhooks(value: Any) -> tuple[Webhook, ...]:
     """
     if isinstance(value, str):
         try:
-            value = json5.loads(value)
+            value = parse_json(value)
         except ValueError:
             # The parser's own words may quote the text, and with it an address.
             raise ConfigError("webhook_config is not JSON. Mend it, or name a file that has it.") from None

@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any, get_args
 
-import json5
-
+from reeltune.config.json_text import parse_json
 from reeltune.config.root import canonical_names
 from reeltune.errors import ConfigError
 
@@ -28,7 +27,7 @@ def parse_overrides(words: Sequence[str], *, also: Collection[str] = ()) -> dict
     """
     names = {*canonical_names(), *also}
     values: dict[str, str | bool] = {}
-    rest = list(words)
+    rest = [_readable(word) for word in words]
     while rest:
         word = rest.pop(0)
         name, equals, text = word.removeprefix("--").partition("=")
@@ -46,6 +45,15 @@ def read_value(typed: str, declared: Any) -> Any:
         return _json_or_word(typed)
     value, allowed = NO_TEXT.get(typed, (typed, str))
     return value if any(leaf is allowed for leaf in leaves) else typed
+
+
+def _readable(word: str) -> str:
+    """Return a word as it is. Raises ConfigError for one that could not be written down again."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"command line: {word!r} is not in UTF-8; type it in a terminal that is") from None
+    return word
 
 
 def _is_option(word: str, names: Collection[str]) -> bool:
@@ -68,6 +76,6 @@ def _leaves(declared: Any) -> Iterator[Any]:
 
 def _json_or_word(text: str) -> Any:
     try:
-        return json5.loads(text)
+        return parse_json(text)
     except ValueError:
         return text

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class RenderRequest:
     prompt, negative: encoded text without padding. flow_shift: None takes the model's own schedule.
     skip_layers: blocks that the pass for the negative prompt leaves out, and when; None leaves out none.
     attention: diffusers' name of the attention to compute with; None keeps PyTorch's own.
+    noise_scheduler: unipc as the model's release has it, or flow-matching Euler on beta-spaced levels.
     """
 
     prompt: Float[Tensor, "L D"]
@@ -53,6 +54,7 @@ class RenderRequest:
     flow_shift: float | None
     skip_layers: SkipLayers | None = None
     attention: str | None = None
+    noise_scheduler: Literal["unipc", "euler"] = "unipc"
 
 
 @runtime_checkable

@@ -37,12 +37,13 @@ class _Reference:
 
 
 _HOPPER = _Reference(800 / 989, 640 / 989, 550 / 989)
-# Source: Shah et al. 2024, arXiv:2407.08608, figures 5 and 6 (FlashAttention-3: 648 forward, 561 backward).
+# Source: Shah et al. 2024, arXiv:2407.08608 (FlashAttention-3: 648 forward, 561 backward at 16k tokens).
 _ADA = _Reference(0.9, 150 / 165, 120 / 165)
 # Linear layers and attention forward at nine tenths of the peak, as reported for FlashAttention-2 on this GPU; its
 # backward is assumed, at the four fifths of the forward that other GPUs show.
 
 _PUBLISHED = "published rates"
+_HALF_PUBLISHED = "published rates; that of attention's backward is assumed"
 _HOPPER_SCALED = "shares of the peak that an H100 reaches"
 _ADA_SCALED = "shares of the peak that an RTX 4090 reaches"
 
@@ -87,7 +88,7 @@ GPUS: Mapping[str, GpuSpeed] = {
         _gpu("RTX 5090", 209, 32, _ADA, _ADA_SCALED),
         _gpu("RTX 5080", 113, 16, _ADA, _ADA_SCALED),
         _gpu("RTX 5070 Ti", 88, 16, _ADA, _ADA_SCALED),
-        _gpu("RTX 4090", 165, 24, _ADA, _PUBLISHED),
+        _gpu("RTX 4090", 165, 24, _ADA, _HALF_PUBLISHED),
         _gpu("RTX 4080 SUPER", 104, 16, _ADA, _ADA_SCALED),
         _gpu("RTX 4080", 97, 16, _ADA, _ADA_SCALED),
         _gpu("RTX 4070 Ti SUPER", 88, 16, _ADA, _ADA_SCALED),

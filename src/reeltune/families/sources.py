@@ -105,11 +105,15 @@ def component_folder(source: Source, *, files: str = "*") -> Path:
 
 
 def _not_in(root: Path, source: Source) -> ModelError:
-    places = " and no ".join(str(Path(folder) / source.config) for folder in source.folders)
+    absent = " and no ".join(_what_is_absent(root, folder, source.config) for folder in source.folders)
     return ModelError(
-        f"{root} has no {places} for the {source.component}. A model in the diffusers layout is needed, "
+        f"{root} has no {absent} for the {source.component}. A model in the diffusers layout is needed, "
         "such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers (with -Diffusers at the end)."
     )
+
+
+def _what_is_absent(root: Path, folder: str, config: str) -> str:
+    return f"folder '{folder}'" if folder and not (root / folder).is_dir() else str(Path(folder) / config)
 
 
 def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from reeltune.errors import ShortageError
+from reeltune.machine.host import nearest_existing
 
 RESERVE_BYTES = 200_000_000
 """Left free for everything else that goes on."""
@@ -37,12 +37,6 @@ def require_room(folder: Path, size_bytes: int, what: str) -> None:
             f"{what} need {_gigabytes(size_bytes)} at {folder}, and {_gigabytes(free)} are free. "
             "Make room, or name a folder on another disk."
         )
-
-
-def nearest_existing(path: Path) -> Path:
-    """Return the path itself, or the first of its parents that exists."""
-    path = Path(os.path.abspath(path.expanduser()))
-    return next(place for place in [path, *path.parents] if place.exists())
 
 
 def _gigabytes(size_bytes: int) -> str:

@@ -93,6 +93,7 @@ def _request(config: Config, prepared: Prepared, video: Video, common: dict[str,
         guidance=rendering.validation_guidance,
         seed=video.seed,
         flow_shift=rendering.validation_flow_shift,
+        noise_scheduler=rendering.validation_noise_scheduler,
         **common,
     )
 

@@ -227,9 +227,11 @@ class Loop:
         self.tell(renders.render(self.state.step, self.state.weights()))
 
     def tell(self, events: Iterable[Event]) -> None:
-        """Pass on what happens while it happens."""
+        """Pass on what happens while it happens, until the run is asked to stop."""
         for event in events:
             self.audience.receive(event)
+            if self.stop_requested():
+                break
 
     def tokens_of(self, batch: Batch) -> int:
         bucket, geometry = batch.bucket, self.family.facts.geometry

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from helpers.clips import clip_info
+from reeltune.cli.configure import GOALS as FLAG_GOALS
 from reeltune.cli.configure.cards import CARDS, LARGE, MODELS, SMALL, Card, card_for, recommended_model
 from reeltune.cli.configure.folder import Clip, Folder, lengths, suggested_length
 from reeltune.cli.configure.goals import GOALS
@@ -76,7 +77,7 @@ def test_every_value_of_a_card_has_its_reason(model: str, card: Card) -> None:
     [
         (8188, (12, False), (24, False)),  # RTX 4060
         (12282, (12, True), (24, False)),  # RTX 4070
-        (15360, (12, True), (24, False)),  # T4, which has less than it is sold as
+        (15360, (16, True), (24, False)),  # T4, which has less than it is sold as
         (16376, (16, True), (24, False)),  # RTX 4080
         (23034, (24, True), (24, True)),  # L4
         (24564, (24, True), (24, True)),  # RTX 4090
@@ -93,6 +94,10 @@ def test_a_card_gets_the_row_of_its_size(mebibytes: int, small: tuple[int, bool]
 
 def test_the_large_model_is_recommended_where_it_is_trained_without_rounding() -> None:
     assert [recommended_model(gb) for gb in (12.0, 24.0, 44.9, 79.6)] == [SMALL, SMALL, LARGE, LARGE]
+
+
+def test_the_flag_offers_the_goals_that_there_are() -> None:
+    assert tuple(GOALS) == FLAG_GOALS
 
 
 def test_steps_follow_clips_goal_and_batch() -> None:

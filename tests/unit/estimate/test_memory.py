@@ -79,7 +79,7 @@ def transformer(size: Dimensions, layers: int, trained: TrainedPart | None) -> W
     if trained == "adapter":
         targets = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
         made.add_adapter(LoraConfig(r=16, target_modules=targets))
-    return made.to("meta").train()
+    return made.train()
 
 
 def follow(made: WanTransformer3DModel, *, backward: bool) -> tuple[int, int]:
@@ -157,7 +157,7 @@ def test_the_autoencoder_holds_what_the_real_one_holds(
 def test_a_prompt_takes_what_it_takes_in_the_real_encoder() -> None:
     config = UMT5Config(d_model=4096, d_kv=64, d_ff=10240, num_layers=2, num_heads=64, feed_forward_proj="gated-gelu")
     with torch.device("meta"):
-        encoder = UMT5EncoderModel(config).to(torch.bfloat16).eval()
+        encoder = UMT5EncoderModel(config).bfloat16().eval()
         words = torch.ones(1, 512, dtype=torch.long)
     with torch.no_grad(), Allocations([*encoder.parameters(), *encoder.buffers()]) as followed:
         encoder(words)

@@ -45,6 +45,21 @@ def test_parts_that_are_kept_are_loaded_once(tiny_model: Path) -> None:
     assert (alive(UMT5EncoderModel), alive(AutoencoderKLWan)) == (0, 0)
 
 
+def test_videos_are_decoded_by_the_autoencoder_that_was_kept(tiny_model: Path) -> None:
+    for keep, left in ((True, 1), (False, 0)):
+        wan = opened(tiny_model, keep=keep)
+        with wan.video_encoder(CPU):
+            pass
+        for _ in range(2):
+            with wan.renderer(wan.load_transformer(CPU), CPU) as render:
+                assert alive(AutoencoderKLWan) == 1
+                del render
+        gc.collect()
+        assert alive(AutoencoderKLWan) == left
+        del wan
+        gc.collect()
+
+
 @pytest.mark.parametrize("via", ["cpu", "accelerator"])
 def test_the_base_is_quantized_in_its_blocks(tiny_model: Path, via: str) -> None:
     wan = opened(tiny_model, base_precision="int8-quanto", quantize_via=via)

@@ -199,6 +199,7 @@ def test_blocks_that_are_not_there_are_refused_before_training(wan: Wan, prepare
         {"validation_flow_shift": 2.0},
         {"validation_guidance_skip_layers": [3]},
         {"validation_randomize": True},
+        {"validation_noise_scheduler": "euler"},
         {"pretrained_model_name_or_path": "other"},
     ],
     ids=lambda change: next(iter(change)),

@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from reeltune.cli.configure.questions import Defaults, Terminal
     from reeltune.cli.configure.talk import Graphics, Wishes
     from reeltune.cli.configure.wizard import configure, read_overrides
+    from reeltune.cli.failures import before_training
     from reeltune.cli.plan import show_plan
     from reeltune.machine.gpu import find_gpus
 
@@ -57,9 +58,10 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     asker = Defaults() if arguments.yes else Terminal()
     here = [Graphics(gpu.name, gpu.memory_bytes / 2**30) for gpu in find_gpus()]
     try:
-        return configure(file, wishes, asker=asker, here=here, show_plan=show_plan)
+        with before_training():
+            return configure(file, wishes, asker=asker, here=here, show_plan=show_plan)
     except (KeyboardInterrupt, EOFError):
-        print("reeltune: stopped; nothing was written", file=sys.stderr)
+        print("reeltune: stopped; the configuration is as it was", file=sys.stderr)
         return 1
 
 

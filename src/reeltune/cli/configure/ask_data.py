@@ -49,7 +49,7 @@ def ask_captions(talk: Talk, folder: Folder) -> Captions:
     missing = len(folder.clips) - folder.captioned
     if not missing:
         return Captions("textfile")
-    some = Choice("textfile", f"from the text files; the {missing} clips without one are left out")
+    some = Choice("textfile", f"from the text files; clips without one ({missing}) are left out")
     whole = Choice(
         "instanceprompt", "one caption for all clips", "A trigger word alone works, a sentence works better."
     )

@@ -33,7 +33,7 @@ def ask_goal(talk: Talk) -> str | None:
 def _reasons(name: str) -> str:
     goal = GOALS[name]
     rank, shift = f"rank {goal.lora_rank}", f"shift {goal.flow_schedule_shift:g}"
-    return f"{rank}: {goal.whys['lora_rank']}; {shift}: {goal.whys['flow_schedule_shift']}"
+    return f"{rank}: {goal.whys['lora_rank']};\n  {shift}: {goal.whys['flow_schedule_shift']}"
 
 
 def _graphics(talk: Talk) -> Graphics:
@@ -64,7 +64,7 @@ def ask_model(talk: Talk) -> tuple[str, str, Graphics]:
     choices.append(Choice(OTHER, "another folder or hub repository"))
     question = Question(
         "Which model?",
-        f"1.3B trains fast and on small GPUs; 14B looks better and takes about ten times the work. For {graphics.name} "
+        f"1.3B trains fast and on small GPUs; 14B looks better and takes about six times the work. For {graphics.name} "
         f"{recommended.upper()} is recommended.",
         default=by_path.get(present, present) if present else recommended,
         flag="--model 1.3b|14b|PATH",

@@ -16,8 +16,6 @@ from reeltune.cli.source import find_datasets
 from reeltune.config.document import read_document
 from reeltune.errors import ConfigError
 
-USUAL_NAME = "multidatabackend.json"
-
 
 @dataclass(frozen=True)
 class DatasetsFile:
@@ -34,6 +32,12 @@ class DatasetsFile:
     @property
     def path(self) -> Path:
         return Path(self.named).expanduser()
+
+
+def usual_place(options: Path) -> Path:
+    """Return where the dataset file of a new configuration goes: beside it, and shared with no other configuration."""
+    own = "multidatabackend.json" if options.name == "config.json" else f"{options.stem}.datasets.json"
+    return options.with_name(own)
 
 
 def read_datasets_file(named: str) -> DatasetsFile:

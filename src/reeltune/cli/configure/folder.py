@@ -105,11 +105,11 @@ def remarks(folder: Folder) -> list[str]:
     """Return what is worth mending in the folder before training, one sentence each."""
     found = []
     if folder.unreadable:
-        found.append(f"{_counted(len(folder.unreadable), 'file')} cannot be read: {folder.unreadable[0]}")
+        found.append(f"{_counted(len(folder.unreadable), 'file')} cannot be read, such as {folder.unreadable[0]}")
     if folder.unread:
         found.append(
-            f"{_counted(folder.unread, 'picture or other file', 'pictures or other files')} are not read: "
-            "clips are what is trained, and pictures alone would freeze motion."
+            f"Not read: {_counted(folder.unread, 'picture or other file', 'pictures or other files')}. Clips are what "
+            "is trained; pictures alone would make videos stand still."
         )
     words = [len(clip.caption.split()) for clip in folder.clips if clip.caption]
     if words and statistics.median(words) < ENOUGH_WORDS:
@@ -134,7 +134,7 @@ def lengths(clips: Sequence[Clip], *, most: int, usable_frames: Callable[[int], 
     most: of the form that usable_frames gives. Listed are round lengths and those that keep all, or almost all, clips.
     """
     usable = sorted(usable_frames(clip.frames) for clip in clips)
-    wanted = {min(most, frames) for frames in (81, 65, 49, 33, 17, usable[0], usable[len(clips) // 20])}
+    wanted = {min(most, frames) for frames in (81, 65, 49, 33, 17, usable[0], usable[-1], usable[len(clips) // 20])}
     return tuple(
         Length(frames, sum(own < frames for own in usable))
         for frames in sorted({usable_frames(frames) for frames in wanted}, reverse=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -50,7 +51,7 @@ class WanParts:
     text_encoder: Path
     tokenizer: Path
     scheduler: Path
-    variant: str | None = None
+    variant: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -104,15 +105,22 @@ class Wan:
             transformer, noised.x_t.to(dtype), TIMESTEPS * noised.sigma, text.to(dtype), noised.kept
         ).float()
 
-    def renderer(self, transformer: nn.Module, device: torch.device) -> AbstractContextManager[Render]:
+    @contextmanager
+    def renderer(self, transformer: nn.Module, device: torch.device) -> Iterator[Render]:
         assert isinstance(transformer, WanTransformer3DModel)
-        return render.renderer(
-            transformer,
-            vae_folder=self.parts.vae,
-            scheduler_folder=self.parts.scheduler,
-            text_length=self.facts.text_length,
-            device=device,
-        )
+        with self.shelf.lend("autoencoder", lambda: self._load_vae(device), device) as vae:
+            opened = render.renderer(
+                transformer,
+                vae=vae,
+                scheduler_folder=self.parts.scheduler,
+                text_length=self.facts.text_length,
+                device=device,
+            )
+            try:
+                with opened as make_video:
+                    yield make_video
+            finally:
+                del vae, opened
 
     def _load_vae(self, device: torch.device) -> AutoencoderKLWan:
         return encoders.load_vae(self.parts.vae, device, variant=self.parts.variant)

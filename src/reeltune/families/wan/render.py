@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import WanPipeline, WanTransformer3DModel, attention_backend
+from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel, attention_backend
 
 from reeltune.contracts.family import Render, RenderRequest
 from reeltune.families.loading import release_memory
 from reeltune.families.sources import read_config
-from reeltune.families.wan.encoders import load_vae, padded
+from reeltune.families.wan.encoders import padded
 from reeltune.families.wan.sampler import make_scheduler
 from reeltune.families.wan.skip_layers import skipping
 
@@ -31,12 +31,12 @@ _SHOWN = "shown"
 def renderer(
     transformer: WanTransformer3DModel,
     *,
-    vae_folder: Path,
+    vae: AutoencoderKLWan,
     scheduler_folder: Path,
     text_length: int,
     device: torch.device,
 ) -> Iterator[Render]:
-    """Open a renderer around the transformer; the autoencoder is loaded for as long as it is open.
+    """Open a renderer around the transformer.
 
     text_length: tokens that the transformer reads, padding included.
     """
@@ -44,14 +44,14 @@ def renderer(
     pipeline = WanPipeline(
         tokenizer=None,  # pyright: ignore[reportArgumentType]  # prompts arrive encoded
         text_encoder=None,  # pyright: ignore[reportArgumentType]
-        vae=load_vae(vae_folder, device),
+        vae=vae,
         scheduler=None,  # pyright: ignore[reportArgumentType]  # each request brings its own
         transformer=transformer,
     )
     pipeline.set_progress_bar_config(disable=True)
 
     def render(request: RenderRequest, adapter: Path | None) -> np.ndarray:
-        pipeline.scheduler = make_scheduler(schedule, request.flow_shift)
+        pipeline.scheduler = make_scheduler(schedule, request.flow_shift, name=request.noise_scheduler)
         with (
             _in_evaluation(transformer),
             _wearing(pipeline, adapter),

@@ -18,9 +18,9 @@ from reeltune.routing.plan import kept_tokens
 from reeltune.run.notes import bucket_shift, rates_along, shift_in_words
 from reeltune.run.outlook.basis import Basis
 from reeltune.train.checkpoint_names import checkpoint_steps
-from reeltune.train.schedule import schedule_of
+from reeltune.train.schedule import Schedule, schedule_of
 
-POINTS = 60
+POINTS = 120
 """Values of a curve that are handed over for its picture."""
 
 
@@ -48,12 +48,17 @@ def rate_outlook(basis: Basis) -> RateCurve:
     """Return the learning rate along the run."""
     schedule = schedule_of(basis.config.training, basis.plan.total_steps)
     last = schedule.total - 1
-    warmup = schedule.effective_warmup
     return RateCurve(
-        name=schedule.name + (f", {warmup} steps of warm-up" if warmup else ""),
+        name=schedule.name + _warmup_in_words(schedule),
         rates=tuple(Rate(percent, step, rate) for percent, step, rate in rates_along(schedule)),
         values=tuple(schedule.rate(last * point // (POINTS - 1)) for point in range(POINTS)),
     )
+
+
+def _warmup_in_words(schedule: Schedule) -> str:
+    if schedule.effective_warmup:
+        return f" after {schedule.effective_warmup:,} steps of warm-up"
+    return ": full rate at once, then decay over the whole run" if schedule.warmup >= schedule.total else ""
 
 
 def noise_outlook(basis: Basis) -> NoiseLevels:

@@ -49,4 +49,8 @@ def _left_out(rows: Sequence[ManifestRow]) -> tuple[LeftOut, ...]:
         if row.sample is None:
             kinds.setdefault(row.reason.partition(":")[0], []).append(row)
     groups = sorted(kinds.items(), key=lambda item: -len(item[1]))
-    return tuple(LeftOut(len(group), kind, f"{group[0].path.name}: {group[0].reason}") for kind, group in groups)
+    return tuple(LeftOut(len(group), kind, _example(group[0])) for kind, group in groups)
+
+
+def _example(row: ManifestRow) -> str:
+    return f"{row.path.name}: {row.reason.partition(': ')[2] or row.reason}"

@@ -28,6 +28,9 @@ STATES = {
     "hub": "to be fetched",
     "missing": "missing",
 }
+ON_THE_PAGE = {("fact", "flow_schedule_shift"), ("fact", "flow_schedule_auto_shift")}
+"""Notes that say what the page itself shows."""
+
 MANY = 0.25
 """A share of the time for videos that is worth a word."""
 
@@ -49,7 +52,7 @@ def look_ahead(loaded: Loaded, means: Means, *, track: Track) -> Outlook:
     cost, disk, memory = cost_outlook(basis, card), disk_outlook(basis), memory_outlook(basis)
     notes = [
         *loaded.notes,
-        *plan.notes,
+        *(note for note in plan.notes if (note.kind, note.about) not in ON_THE_PAGE),
         *means.notes,
         *_model_notes(locations, basis),
         *_routing_notes(basis),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from reeltune.estimate.disk import checkpoint_bytes, latent_entry_bytes, text_en
 from reeltune.estimate.memory import Amount, Precision, TrainedWeights
 from reeltune.estimate.optimizers import state_bytes
 from reeltune.estimate.parameters import lora_modules, lora_parameters, parameters, quantizable_parameters
+from reeltune.machine.host import free_bytes, nearest_existing
 from reeltune.run.outlook.basis import Basis
 from reeltune.run.outlook.cost import recomputation
-from reeltune.run.preflight import nearest_existing
 from reeltune.run.rendering_plan import prompts_to_encode
 
 CHARACTERS_PER_TOKEN = 4
@@ -36,18 +35,23 @@ def trained_outlook(basis: Basis) -> Trained:
         parameters=_trained_parameters(basis),
         base=config.model.base_model,
         base_parameters=parameters(size) if size else None,
-        precision={"bf16": "bfloat16", "no": "float32"}[config.model.compute_type],
+        precision={"bf16": "bf16, with the LoRA in float32", "no": "float32"}[config.model.compute_type],
         quantized=_quantized(basis),
         optimizer=f"{training.optimizer}, learning rate {training.learning_rate:g}",
-        average=f"up to {training.ema_decay:g}, updated {average}" if training.use_ema else "none",
+        average=f"EMA, decay up to {training.ema_decay:g}, updated {average}" if training.use_ema else "",
     )
 
 
 def disk_outlook(basis: Basis) -> tuple[DiskNeed, ...]:
     """Return what is still to be written, by folder."""
+    needs = [*_clips(basis), _captions(basis), *_checkpoints(basis)]
+    # Once for each disk: measured twice, one disk would look like two.
+    free: dict[int, int] = {}
+    for _, folder, _ in needs:
+        free.setdefault(_disk(folder), free_bytes(folder))
     return tuple(
-        DiskNeed(what, str(folder), max(0, size - _present(folder)), shutil.disk_usage(nearest_existing(folder)).free)
-        for what, folder, size in (*_clips(basis), _captions(basis), *_checkpoints(basis))
+        DiskNeed(what, str(folder), max(0, size - _present(folder)), free[_disk(folder)])
+        for what, folder, size in needs
     )
 
 
@@ -109,7 +113,7 @@ def _trained_parameters(basis: Basis) -> int | None:
 def _quantized(basis: Basis) -> str:
     precision = basis.config.model.base_model_precision
     if precision == "no_change":
-        return "nothing"
+        return ""
     share = ""
     if basis.dimensions:
         share = f" ({quantizable_parameters(basis.dimensions) / parameters(basis.dimensions):.0%} of the weights)"
@@ -147,6 +151,10 @@ def _checkpoints(basis: Basis) -> Iterator[tuple[str, Path, int]]:
     # One more than are kept: the oldest goes when the newest stands.
     kept = min(saved, reporting.checkpoints_total_limit + 1)
     yield f"{kept} checkpoint{'s' * (kept > 1)}", reporting.run_folder, one * kept
+
+
+def _disk(folder: Path) -> int:
+    return nearest_existing(folder).stat().st_dev
 
 
 def _present(folder: Path) -> int:
