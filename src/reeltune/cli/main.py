@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -39,6 +40,10 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"reeltune: {error}", file=sys.stderr)
         log.debug("where it came from", exc_info=error)
         return error.exit_status
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `head` does; Python's own last flush must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("reeltune: stopped at once; the last whole checkpoint is kept", file=sys.stderr)
         return 1

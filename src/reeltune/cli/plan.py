@@ -36,11 +36,11 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def show_plan(paths: Sequence[Path]) -> None:
-    """Print the plan of configuration files. Raises ReeltuneError for what is wrong with them."""
-    _show(Source(tuple(paths), {}), "reeltune train")
+    """Print the plan of configuration files that are not in use yet. Raises ReeltuneError for what is wrong with them."""
+    _show(Source(tuple(paths), {}), None)
 
 
-def _show(source: Source, command: str) -> None:
+def _show(source: Source, command: str | None) -> None:
     from rich.console import Console
 
     from reeltune.report.outlook import print_outlook

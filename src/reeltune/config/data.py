@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from reeltune.config.option import Section, option
+from reeltune.config.places import Place
 
 
 class DataOptions(Section):
-    data_backend_config: str = option(
+    data_backend_config: Place = option(
         ...,
         "JSON file that lists the datasets and the text-embed store.",
         min_length=1,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from reeltune.config.option import Section, option
+from reeltune.config.places import Place
 
 _LOCAL_ONLY: Mapping[str, str] = {
     "aws": "fetch the files into a local folder first",
@@ -39,8 +40,8 @@ class ClipDataset(Section):
     id: str = option(..., "Unique name of the dataset.", min_length=1, example="my-clips")
     type: Literal["local"] = option("local", "Where the files are: local folders.", refused=_LOCAL_ONLY)
     disabled: bool = option(False, "Leave this dataset out of the run.", also=("disable",))
-    instance_data_dir: str = option(..., "Folder of the clips, searched with its subfolders; never written to.")
-    cache_dir_vae: str = option(..., "Folder for the encoded clips.", example="cache/vae/wan/my-clips")
+    instance_data_dir: Place = option(..., "Folder of the clips, searched with its subfolders; never written to.")
+    cache_dir_vae: Place = option(..., "Folder for the encoded clips.", example="cache/vae/wan/my-clips")
     caption_strategy: Literal["textfile", "filename", "instanceprompt"] = option(
         "textfile",
         "Where captions come from: textfile = clip.txt beside clip.mp4, one caption per line; filename = the file's "
@@ -102,7 +103,7 @@ class TextEmbeds(Section):
     dataset_type: Literal["text_embeds"] = option("text_embeds", "Marks this entry as the store of text embeddings.")
     default: bool = option(True, "The store that captions go to.")
     disabled: bool = option(False, "Leave this entry out.", also=("disable",))
-    cache_dir: str = option(..., "Folder for the encoded captions.", example="cache/text/wan")
+    cache_dir: Place = option(..., "Folder for the encoded captions.", example="cache/text/wan")
 
 
 KINDS: Mapping[str, type[Section]] = {"video": VideoDataset, "eval": EvalDataset, "text_embeds": TextEmbeds}

@@ -23,6 +23,7 @@ from reeltune.config.document import Document, read_document
 from reeltune.config.inert import inert_settings
 from reeltune.config.names import Given, by_own_name, follow_base, texts_read_as_switches
 from reeltune.config.option import told
+from reeltune.config.places import check_place
 from reeltune.config.problems import Problems, explain
 from reeltune.config.prompts import load_prompts
 from reeltune.config.root import SECTIONS, Config, all_options
@@ -56,14 +57,11 @@ def load_run(
     failures: list[str] = []
     config = _tried(lambda: _finish(given, problems), failures)
     datasets = None
-    name = given["data_backend_config"].value if "data_backend_config" in given else None
-    # A name that is missing or no text is a problem of the configuration; there is no dataset file to look at then.
-    if isinstance(name, str) and name:
+    if name := _file_named(given, "data_backend_config"):
         path, found_notes = find_datasets(name)
         notes += found_notes
         datasets = _tried(lambda: load_datasets(path, notes), failures)
-    library = given["user_prompt_library"].value if "user_prompt_library" in given else None
-    if isinstance(library, str) and library:
+    if library := _file_named(given, "user_prompt_library"):
         _tried(lambda: load_prompts(Path(library).expanduser()), failures)
     if config is not None and datasets is not None:
         problems.lines.extend(contradictions_with_data(config, datasets))
@@ -149,6 +147,15 @@ def _explained(details: list[ErrorDetails], field: FieldInfo) -> str:
     if told(field, "secret"):
         return "has another form than this option takes; its value is not shown, for it may hold secrets"
     return explain(details, told(field, "refused"))
+
+
+def _file_named(given: Mapping[str, Given], option: str) -> str | None:
+    """Return the file that an option names; None where it names none, or is wrong and a problem already."""
+    value = given[option].value if option in given else None
+    try:
+        return check_place(value) if isinstance(value, str) and value else None
+    except ValueError:
+        return None
 
 
 def _tried(load: Callable[[], Result], failures: list[str]) -> Result | None:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from reeltune.config.json_text import parse_json
 from reeltune.config.option import Section, option
+from reeltune.config.places import Place
 from reeltune.config.sizes import parse_sizes
 
 Layers = tuple[Annotated[int, Field(ge=0)], ...]
@@ -34,7 +35,7 @@ class RenderingOptions(Section):
     validation_prompt: str | None = option(None, "Prompt of the validation video; unset renders none.")
     validation_negative_prompt: str = option("", "What the validation video is steered away from.")
     validation_prompt_library: bool = option(False, "Render the built-in prompts too.")
-    user_prompt_library: str | dict[str, str] | None = option(
+    user_prompt_library: Place | dict[str, str] | None = option(
         None,
         "JSON file of further prompts, nickname: prompt; or such an object itself.",
         example="config/user_prompt_library.json",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator
 
 from reeltune.config.option import Section, option
+from reeltune.config.places import check_place
 
 TrackerName = Literal["wandb", "tensorboard", "csv", "all"]
 
@@ -16,7 +17,12 @@ def check_folder(text: str) -> str:
     """Return the path of a run's folder as it is. Raises ValueError when its last part is no name."""
     if Path(text).name.strip() in ("", ".."):
         raise ValueError('its last part names the adapter file, so a folder is needed, such as "output/my-lora"')
-    return text
+    return check_place(text)
+
+
+def check_webhooks(text: str) -> str:
+    """Return webhooks as JSON, or the path of a file of them, as it is. Raises ValueError where it can be neither."""
+    return text if text.lstrip()[:1] in ("{", "[") else check_place(text)
 
 
 def as_list(value: Any) -> Any:
@@ -70,11 +76,13 @@ class ReportingOptions(Section):
     tracker_run_name: str | None = option(
         None, "Name of the run for trackers and webhooks; unset takes the last part of output_dir."
     )
-    webhook_config: str | dict[str, Any] | list[dict[str, Any]] | None = option(
-        None,
-        "JSON file that says which webhooks are told of the run; or its content.",
-        example="config/wan/webhook.json",
-        secret=True,
+    webhook_config: Annotated[str, AfterValidator(check_webhooks)] | dict[str, Any] | list[dict[str, Any]] | None = (
+        option(
+            None,
+            "JSON file that says which webhooks are told of the run; or its content.",
+            example="config/wan/webhook.json",
+            secret=True,
+        )
     )
     push_to_hub: bool = option(False, "Upload the finished adapter to the Hugging Face hub.")
     push_checkpoints_to_hub: bool = option(False, "Upload the adapter of each checkpoint to the hub.")

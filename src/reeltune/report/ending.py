@@ -56,11 +56,16 @@ def _next_steps(outcome: Outcome, command: str) -> Iterator[tuple[str, str]]:
         yield "go on", command
     else:
         length = outcome.length or outcome.total_steps
-        yield "train on", f"{command} {outcome.length_option}={2 * length}"
+        yield "train on", f"{_without(command, outcome.length_option)} {outcome.length_option}={2 * length}"
     if outcome.result.exists():
         yield "use it in diffusers", f'pipeline.load_lora_weights("{outcome.result.parent.as_posix()}")'
     if _newest(outcome.folder / "comfyui", "*.safetensors"):
         yield "use it in ComfyUI", "copy the adapter for ComfyUI to models/loras there"
+
+
+def _without(command: str, option: str) -> str:
+    """Return a command without the words that give one option."""
+    return re.sub(rf" (--)?{option}[= ]\S+", "", command)
 
 
 def _with_size(path: Path) -> str:

@@ -32,12 +32,15 @@ SECTIONS = (
 )
 
 
-def outlook_page(outlook: Outlook, *, width: int, command: str, encoding: str = "utf-8") -> str:
-    """Return the page as plain text. command: what to type to start the run. encoding: of the stream it goes to."""
+def outlook_page(outlook: Outlook, *, width: int, command: str | None, encoding: str = "utf-8") -> str:
+    """Return the page as plain text.
+
+    command: what to type to start the run; None leaves it out. encoding: of the stream it goes to.
+    """
     return "\n".join(line.plain for line in _lines(outlook, width=width, command=command, encoding=encoding))
 
 
-def print_outlook(outlook: Outlook, console: Console, *, command: str) -> None:
+def print_outlook(outlook: Outlook, console: Console, *, command: str | None) -> None:
     """Print the page as wide as the console, with colours where it shows any."""
     for line in _lines(outlook, width=console.width, command=command, encoding=console.encoding):
         # Wrapped by then; what is still too long, such as a path, is the terminal's to wrap, so that it can be copied.
@@ -49,7 +52,7 @@ def outlook_json(outlook: Outlook) -> str:
     return json.dumps(asdict(outlook), indent=2, allow_nan=False)
 
 
-def _lines(outlook: Outlook, *, width: int, command: str, encoding: str) -> list[Text]:
+def _lines(outlook: Outlook, *, width: int, command: str | None, encoding: str) -> list[Text]:
     least, most = WIDTHS
     paper = Paper(min(most, max(least, width)), encoding)
     outlook = printable(outlook, encoding)
@@ -57,7 +60,7 @@ def _lines(outlook: Outlook, *, width: int, command: str, encoding: str) -> list
     for section in SECTIONS:
         if part := section(outlook, paper):
             lines += [Text(), *part]
-    return [*lines, Text(), title(f"Start with: {printable(command, encoding)}")]
+    return [*lines, Text(), title(f"Start with: {printable(command, encoding)}")] if command else lines
 
 
 def _announcement(outlook: Outlook, paper: Paper) -> list[Text]:

@@ -31,7 +31,7 @@ STATES = {
 ON_THE_PAGE = {("fact", "flow_schedule_shift"), ("fact", "flow_schedule_auto_shift")}
 """Notes that say what the page itself shows."""
 
-MANY = 0.25
+MANY = 0.15
 """A share of the time for videos that is worth a word."""
 
 
