@@ -127,7 +127,7 @@ def test_the_undamaged_files_are_read(number: int) -> None:
     assert isinstance(read(json.dumps(config), json.dumps(datasets)), Loaded)
 
 
-@settings(steady, max_examples=100)
+@settings(steady, max_examples=200)
 @given(st.sampled_from(range(len(FILES))), st.integers(0, 3), st.integers(0, 3), st.data())
 def test_damaged_values_are_read_or_refused(number: int, in_config: int, in_datasets: int, data: st.DataObject) -> None:
     config, datasets = fresh(number)
@@ -138,7 +138,7 @@ def test_damaged_values_are_read_or_refused(number: int, in_config: int, in_data
     read(json.dumps(config), json.dumps(datasets))
 
 
-@settings(steady, max_examples=90)
+@settings(steady, max_examples=150)
 @given(st.booleans(), st.data())
 def test_a_damaged_text_is_read_or_refused(in_config: bool, data: st.DataObject) -> None:
     config, datasets = fresh(1)
@@ -152,7 +152,7 @@ def test_a_damaged_text_is_read_or_refused(in_config: bool, data: st.DataObject)
     read(*texts)
 
 
-@settings(steady, max_examples=90)
+@settings(steady, max_examples=150)
 @given(st.data())
 def test_any_words_on_the_command_line_are_read_or_refused(data: st.DataObject) -> None:
     config, datasets = fresh(1)
@@ -162,8 +162,7 @@ def test_any_words_on_the_command_line_are_read_or_refused(data: st.DataObject) 
     other = st.one_of(names.map("--{}".format), st.text(max_size=8))
     words = data.draw(st.lists(option, min_size=1, max_size=3)) + data.draw(st.lists(other, max_size=1))
     # No process is ever handed a word with a NUL.
-    words = [word.replace("\0", "") for word in words]
-    read(json.dumps(config), json.dumps(datasets), tuple(words))
+    read(json.dumps(config), json.dumps(datasets), tuple(word.replace("\0", "") for word in words))
 
 
 @settings(steady, max_examples=15)
@@ -216,7 +215,7 @@ DATASET_FAULTS: dict[tuple[int, str], Any] = {
 }
 
 
-@settings(steady, max_examples=60)
+@settings(steady, max_examples=100)
 @given(
     st.sets(st.sampled_from(sorted(CONFIG_FAULTS)), max_size=6),
     st.sets(st.sampled_from(sorted(DATASET_FAULTS)), max_size=5),

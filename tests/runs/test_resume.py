@@ -76,7 +76,8 @@ def test_rendering_does_not_disturb_training(unbroken: TinyRun, finished: TinyRu
     run = copy_prepared(finished.place, tmp_path)
     outcome = reeltune(*WORDS, "validation_steps=3", cwd=run.place)
     assert outcome.returncode == 0, outcome.stderr
-    assert len(run.events("SampleRendered")) == 7
+    rendered = [event["weights"] for event in run.events("SampleRendered")]
+    assert (rendered.count("base"), len(rendered)) == (1, 8)
     assert_same(run, unbroken)
 
 

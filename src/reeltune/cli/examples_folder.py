@@ -22,16 +22,21 @@ def known_examples() -> list[Path]:
 
 def find_example(name: str) -> Path:
     """Return the folder of a bundled example. Raises ConfigError that lists those there are."""
-    folder = examples_folder() / name
-    if not (folder / "config.json").is_file():
+    found = next((folder for folder in known_examples() if folder.name == name), None)
+    if found is None:
         known = ", ".join(folder.name for folder in known_examples())
         raise ConfigError(f"there is no example '{name}'; there are: {known}")
-    return folder
+    return found
+
+
+def makes_its_own(name: str) -> bool:
+    """Tell whether an example's data and model are made on the spot, rather than named by its files."""
+    return name == "tiny"
 
 
 def make_example(name: str, say: Callable[[str], None]) -> None:
     """Make the data and the model that an example trains with, where it makes its own."""
-    if name == "tiny":
+    if makes_its_own(name):
         from reeltune.demo.example import make_example as make_tiny
 
         make_tiny(Path("output/tiny"), say=say)

@@ -49,5 +49,5 @@ def _place_first(message: str) -> str:
     if not found:
         return message
     line, what, column = found.groups()
-    # What was unexpected may be the end of a line.
-    return f"line {line}, column {column}: {what[:1].lower()}{what[1:]}".replace("\n", "\\n")
+    what = what[:1].lower() + what[1:]
+    return f"line {line}, column {column}: " + what.replace('"\n"', "end of line")

@@ -85,5 +85,10 @@ WITH_VALUE: Mapping[str, Callable[[dict], str]] = {
     "value_error": lambda context: str(context["error"]),
     "model_type": lambda context: "an object is needed: { ... }",
     "string_type": lambda context: 'a text is needed, in quotes in a file: "..."',
+    **dict.fromkeys(("float_type", "float_parsing"), lambda context: "a number is needed"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), lambda context: "a whole number is needed"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), lambda context: "true or false is needed"),
+    **dict.fromkeys(("tuple_type", "list_type"), lambda context: "a list is needed: [ ... ]"),
+    "dict_type": lambda context: "an object is needed: { ... }",
 }
 """Phrases for kinds of error that pydantic words for programmers."""

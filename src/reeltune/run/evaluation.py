@@ -10,8 +10,8 @@ from torch import nn
 from reeltune.config.root import Config
 from reeltune.contracts.clip import samples_of
 from reeltune.contracts.family import Family
-from reeltune.errors import DataError
 from reeltune.objective.shift import shift_of
+from reeltune.run.manifest import measured_datasets, require_measurable
 from reeltune.run.prepare import Prepared
 from reeltune.train.evaluate import Evaluation, HeldOutClip
 from reeltune.train.schedule import Every
@@ -28,9 +28,8 @@ def make_evaluation(
     if not options.eval_steps_interval:
         return None
     rows = prepared.manifest.held_out
-    # In the order of the dataset file, for rows are.
-    datasets = dict.fromkeys(row.dataset_id for row in rows)
-    wanted = [options.eval_dataset_id] if options.eval_dataset_id else list(datasets)
+    wanted = measured_datasets(config, rows)
+    require_measurable(wanted, rows)
     return Evaluation(
         every=Every(options.eval_steps_interval),
         family=family,
@@ -47,11 +46,4 @@ def _clips(prepared: Prepared, dataset: str, limit: int) -> Sequence[HeldOutClip
     """Return the first usable clips of a dataset; places count all held-out clips, whichever are measured."""
     samples = samples_of(prepared.manifest.held_out)
     places = [place for place, sample in enumerate(samples) if sample.dataset_id == dataset]
-    if not places:
-        left_out = [row for row in prepared.manifest.held_out if row.dataset_id == dataset]
-        why = f", such as {left_out[0].path}: {left_out[0].reason}" if left_out else ""
-        raise DataError(
-            f"{dataset}: no clip can be measured, {len(left_out)} were left out{why}. Add clips, set its disabled to "
-            "true, or set eval_steps_interval=0."
-        )
     return [HeldOutClip(prepared.held_out[place], place) for place in places[:limit]]

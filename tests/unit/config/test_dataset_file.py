@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from reeltune.config.dataset_file import load_datasets
-from reeltune.config.datasets import settings_without_effect
+from reeltune.config.datasets import Datasets
+from reeltune.contracts.notes import Note
 from reeltune.errors import ConfigError
 
 VIDEO = {"id": "a", "dataset_type": "video", "instance_data_dir": "clips", "cache_dir_vae": "cache/a"}
@@ -22,16 +23,24 @@ def write(path: Path, entries: Any) -> Path:
     return path
 
 
+def load(path: Path) -> Datasets:
+    """Load a file that nothing is to be said about."""
+    notes: list[Note] = []
+    datasets = load_datasets(path, notes)
+    assert notes == []
+    return datasets
+
+
 def problems_of(path: Path) -> str:
     """Return the message that refuses a file, with F for its path."""
     with pytest.raises(ConfigError) as failure:
-        load_datasets(path)
+        load_datasets(path, [])
     return str(failure.value).replace(str(path), "F")
 
 
 def test_a_dataset_file_gives_its_videos_and_its_store(tmp_path) -> None:
     off = VIDEO | {"id": "b", "disabled": True}
-    datasets = load_datasets(write(tmp_path / "d.json", [VIDEO | {"video": {"num_frames": 75}}, off, TEXT]))
+    datasets = load(write(tmp_path / "d.json", [VIDEO | {"video": {"num_frames": 75}}, off, TEXT]))
     assert [video.id for video in datasets.videos] == ["a"]
     assert datasets.videos[0].video.num_frames == 75
     assert datasets.text.cache_dir == "cache/t"
@@ -61,7 +70,11 @@ def test_a_dataset_file_gives_its_videos_and_its_store(tmp_path) -> None:
         ),
         ([VIDEO | {"video": 5}, TEXT], "a.video (F, line 7): is 5; an object is needed: { ... }"),
         ([VIDEO | {"caption_strategy": "instanceprompt"}, TEXT], "a.instance_prompt (F, line 2): is needed with"),
-        ([VIDEO | {"dataset_type": "audio"}, TEXT], "a.dataset_type (F, line 4): is 'audio'; 'video', 'text_embeds'"),
+        (
+            [VIDEO | {"dataset_type": "audio"}, TEXT],
+            "a.dataset_type (F, line 4): is 'audio', which is not possible yet:",
+        ),
+        ([VIDEO | {"dataset_type": "vidoe"}, TEXT], "a.dataset_type (F, line 4): is 'vidoe'; 'video', 'eval', 'text_e"),
         ([VIDEO, {"dataset_type": "text_embeds", "id": "t"}], "t.cache_dir (F, line 8): this option is needed"),
         ([{"dataset_type": "video"}, TEXT], "entry 1.id (F, line 2): this option is needed"),
         (["x", TEXT], "F: 1 problem\n  entry 1 (F, line 2): is 'x'; an object is needed"),
@@ -80,16 +93,54 @@ def test_all_problems_of_all_entries_are_listed(tmp_path) -> None:
 
 @pytest.mark.parametrize("fps", [0.5, 24, "native", "model"])
 def test_a_rate_above_0_or_a_word_is_accepted(tmp_path, fps: Any) -> None:
-    datasets = load_datasets(write(tmp_path / "d.json", [VIDEO | {"video": {"fps": fps}}, TEXT]))
+    datasets = load(write(tmp_path / "d.json", [VIDEO | {"video": {"fps": fps}}, TEXT]))
     assert datasets.videos[0].video.fps == fps
 
 
-def test_settings_that_change_nothing_are_named_where_they_are_given(tmp_path) -> None:
-    useless = {"maximum_image_size": 512, "target_downsample_size": 640}
-    path = write(tmp_path / "d.json", [VIDEO | useless, TEXT | {"write_batch_size": 128}])
-    assert settings_without_effect(load_datasets(path)) == [
-        "a: maximum_image_size has no effect: it limits what crop: true crops from, and crop is false.",
-        "a: target_downsample_size has no effect: it prepares what crop: true crops from, and crop is false.",
-        "t: write_batch_size has no effect: entries are written one by one, each whole.",
-    ]
-    assert settings_without_effect(load_datasets(write(path, [VIDEO | {"maximum_image_size": None}, TEXT]))) == []
+def test_a_held_out_dataset_is_measured_and_not_trained(tmp_path) -> None:
+    held_out = VIDEO | {"id": "b", "dataset_type": "eval", "cache_dir_vae": "cache/b"}
+    datasets = load(write(tmp_path / "d.json", [VIDEO, held_out, TEXT]))
+    assert [one.id for one in datasets.videos] == ["a"]
+    assert [one.id for one in datasets.held_out] == ["b"]
+    assert [one.id for one in datasets.clips] == ["a", "b"]
+
+
+@pytest.mark.parametrize("folder", ["cache/a", "cache/./a", "cache/a/"])
+def test_a_store_of_texts_may_not_share_the_folder_of_clips(tmp_path, folder: str) -> None:
+    path = write(tmp_path / "d.json", [VIDEO, TEXT | {"cache_dir": folder}])
+    assert problems_of(path) == (
+        f"F: 1 problem\n  t.cache_dir (F, line 11): {folder!r} is used twice, first in line 6; each entry needs its own"
+    )
+
+
+def test_an_entry_that_is_left_out_shares_nothing(tmp_path) -> None:
+    assert len(load(write(tmp_path / "d.json", [VIDEO, VIDEO | {"disabled": True}, TEXT])).videos) == 1
+
+
+def test_disable_means_disabled_and_both_together_are_refused(tmp_path) -> None:
+    path = write(tmp_path / "d.json", [VIDEO, VIDEO | {"id": "b", "disable": True}, TEXT])
+    assert [one.id for one in load(path).videos] == ["a"]
+    both = write(tmp_path / "d.json", [VIDEO | {"disable": False, "disabled": True}, TEXT])
+    assert "a.disable (F, line 7): means disabled; keep one" in problems_of(both)
+
+
+def test_the_family_stands_in_for_its_name_in_texts(tmp_path) -> None:
+    path = write(tmp_path / "d.json", [VIDEO | {"cache_dir_vae": "cache/{model_family}/a"}, TEXT])
+    assert load(path).videos[0].cache_dir_vae == "cache/wan/a"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("type", "aws", "fetch the files into a local folder first"),
+        ("type", "huggingface", "hf download"),
+        ("caption_strategy", "instance_prompt", "it is written instanceprompt here"),
+        ("caption_strategy", "parquet", "text file beside its clip"),
+        ("metadata_backend", "parquet", "clips are found by looking at the files"),
+        ("dataset_type", "image", "clips with num_frames 1 are"),
+    ],
+)
+def test_a_value_in_use_elsewhere_is_refused_with_what_there_is(tmp_path, key: str, value: str, reason: str) -> None:
+    message = problems_of(write(tmp_path / "d.json", [VIDEO | {key: value}, TEXT]))
+    assert message.startswith(f"F: 1 problem\n  a.{key} (F, line ")
+    assert reason in message

@@ -207,17 +207,23 @@ def test_a_measurement_that_fails_is_said_and_leaves_everything_as_it_was(
 
 
 def test_a_stop_request_is_heard_between_clips(tmp_path: Path) -> None:
+    loop = toy_loop(tmp_path)
+    family = Failing()
+    evaluation = toy_evaluation(loop, family=family)
+    # After four of the six clips: both of one and that of two with the raw weights, the first with the average.
+    events = list(evaluation.measure(loop.state, lambda: family.asked == 16))
+    assert [(event.dataset, event.weights) for event in events] == [("one", "raw"), ("two", "raw")]
+    assert family.asked == 16
+
+
+def test_a_run_that_is_asked_to_stop_measures_nothing_more(tmp_path: Path) -> None:
     ears = Ears()
     loop = toy_loop(tmp_path, sinks=[ears])
-    loop.evaluation = toy_evaluation(loop, every=3)
-    answers = iter([False] * 3 + [False] * 3 + [True] * 9)  # three steps, then three clips: both of one, that of two
-    loop.stop_requested = lambda: next(answers)
+    loop.evaluation = toy_evaluation(loop)
+    loop.stop_requested = lambda: loop.state.step == 4
     loop.run()
-    assert [(event.step, event.dataset, event.weights) for event in ears.of(Evaluated)] == [
-        (3, "one", "raw"),
-        (3, "two", "raw"),
-    ]
-    assert ears.heard[-1] == RunFinished(3, stopped=True)
+    assert {event.step for event in ears.of(Evaluated)} == {2}
+    assert ears.heard[-1] == RunFinished(4, stopped=True)
 
 
 @pytest.mark.parametrize(("levels", "shift"), [(1, 1.0), (28, 1.0), (28, 3.0), (50, 5.0)])

@@ -11,6 +11,8 @@ from reeltune.config.root import Config
 from reeltune.contracts.clip import Bucket, Manifest, samples_of
 from reeltune.contracts.dimensions import Dimensions
 from reeltune.contracts.facts import Facts
+from reeltune.estimate.flops import Recomputation
+from reeltune.estimate.parameters import lora_parameters
 from reeltune.routing.plan import Segment, tokens_per_block
 from reeltune.run.plan import Plan, segments_of
 from reeltune.run.rendering_plan import RenderingPlan
@@ -49,6 +51,24 @@ class Basis:
     def batches(self, bucket: Bucket) -> int:
         """Return the micro-batches of an epoch."""
         return -(-self.samples[bucket] // self.config.training.train_batch_size)
+
+    @property
+    def recomputation(self) -> Recomputation:
+        """Return what the backward pass computes anew."""
+        return "full" if self.config.training.gradient_checkpointing else "none"
+
+    @property
+    def value_bytes(self) -> int:
+        """Return the bytes of a number in activations, encoded texts, and what is not quantized."""
+        return 2 if self.config.model.compute_type == "bf16" else 4
+
+    @property
+    def trained_parameters(self) -> int | None:
+        """Return how many weights are trained; None when the model's size is not known."""
+        if self.dimensions is None:
+            return None
+        rank = self.config.adapter.lora_rank
+        return lora_parameters(self.dimensions, rank=rank, targets=self.facts.adapter_targets)
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reeltune.contracts.outlook import Cost, StepBound
-from reeltune.estimate.flops import Operations, Recomputation, forward_operations, step_operations
+from reeltune.estimate.flops import Operations, forward_operations, step_operations
 from reeltune.estimate.gpus import GPUS, GpuSpeed, gpu_named
 from reeltune.estimate.time import lower_bound_s
 from reeltune.machine.gpu import Gpu
@@ -34,11 +34,6 @@ def cost_outlook(basis: Basis, card: Gpu | None) -> Cost | None:
     )
 
 
-def recomputation(basis: Basis) -> Recomputation:
-    """Return what the backward pass computes anew."""
-    return "full" if basis.config.training.gradient_checkpointing else "none"
-
-
 def _accumulation(basis: Basis) -> int:
     return basis.config.training.gradient_accumulation_steps
 
@@ -48,7 +43,7 @@ def _micro_batches(basis: Basis) -> Iterator[tuple[float, Operations]]:
     assert basis.dimensions
     for bucket, count in basis.samples.items():
         operations = step_operations(
-            basis.dimensions, basis.tokens_by_block(bucket), recomputation=recomputation(basis)
+            basis.dimensions, basis.tokens_by_block(bucket), recomputation=basis.recomputation
         )
         yield count / basis.plan.batches_per_epoch, operations
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from reeltune.config.reporting import ReportingOptions
 from reeltune.contracts.outlook import (
     Length,
     NoiseLevels,
@@ -27,21 +30,31 @@ POINTS = 120
 def length_outlook(basis: Basis) -> Length:
     """Return how long the run is, and what of it a checkpoint holds already."""
     config, plan = basis.config, basis.plan
-    every = config.reporting.checkpointing_steps
-    steps = checkpoint_steps(config.reporting.run_folder) if config.reporting.resume_from_checkpoint else []
-    saved = plan.total_steps // every if every else 0
-    ends_saved = bool(every) and plan.total_steps % every == 0
     return Length(
         total_steps=plan.total_steps,
         ended_by=plan.length_option,
-        done=min(steps[-1], plan.total_steps) if steps else 0,
+        done=min(_saved_step(config.reporting), plan.total_steps),
         samples=sum(basis.samples.values()),
         batch_size=config.training.train_batch_size,
         accumulation=config.training.gradient_accumulation_steps,
         batches_per_epoch=plan.batches_per_epoch,
         epochs=plan.epochs,
-        checkpoints=saved + (not ends_saved),
+        checkpoints=checkpoints_saved(basis),
     )
+
+
+def checkpoints_saved(basis: Basis) -> int:
+    """Return how many checkpoints the whole run writes: at each interval, and at the end."""
+    return _times_due(basis.config.reporting.checkpointing_steps, basis.plan.total_steps)
+
+
+def _saved_step(reporting: ReportingOptions) -> int:
+    """Return the step of the checkpoint that is asked for; 0 when there is none."""
+    wanted = reporting.resume_from_checkpoint
+    steps = checkpoint_steps(reporting.run_folder) if wanted else []
+    if wanted and wanted != "latest":
+        steps = [step for step in steps if Path(wanted).name == f"checkpoint-{step}"]
+    return steps[-1] if steps else 0
 
 
 def rate_outlook(basis: Basis) -> RateCurve:
@@ -83,13 +96,16 @@ def routing_outlook(basis: Basis) -> Routing | None:
     if not basis.segments or not basis.dimensions:
         return None
     tokens = basis.tokens(basis.largest)
-    routed = step_operations(basis.dimensions, basis.tokens_by_block(basis.largest)).total
+    routed, plain = (
+        step_operations(basis.dimensions, seen, recomputation=basis.recomputation).total
+        for seen in (basis.tokens_by_block(basis.largest), tokens)
+    )
     return Routing(
         segments=tuple(
             Routed(segment.first, segment.last, kept_tokens(tokens, segment.dropped)) for segment in basis.segments
         ),
         all_tokens=tokens,
-        saving=1 - routed / step_operations(basis.dimensions, tokens).total,
+        saving=1 - routed / plain,
     )
 
 
@@ -111,5 +127,9 @@ def render_outlook(basis: Basis) -> RenderOutlook | None:
 
 def render_times(basis: Basis) -> int:
     """Return how often the trained weights are rendered: at each interval, and at the end."""
-    every, total = basis.config.rendering.validation_steps, basis.plan.total_steps
-    return total // every + (total % every > 0) if every else 1
+    return _times_due(basis.config.rendering.validation_steps, basis.plan.total_steps)
+
+
+def _times_due(every: int, total: int) -> int:
+    """Return how often rare work is done that is due every so many steps, and at the end; 0 is at the end alone."""
+    return -(-total // every) if every else 1
