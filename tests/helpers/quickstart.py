@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from helpers.clips import indexed_frames
 from reeltune.cli.source import find_datasets
 from reeltune.config.load import Loaded, load_run
 from reeltune.config.root import Config
@@ -128,8 +128,8 @@ class Quickstart:
     def _write_datasets(self, changes: Mapping[str, Any], *, held_out: bool) -> None:
         clips, text = json.loads((FILES / "multidatabackend.json").read_text(encoding="utf-8"))
         clips = {key: value for key, value in {**clips, **SMALL_CLIPS, **changes}.items() if value is not None}
-        measured = [clips | {"id": "held-out", "dataset_type": "eval"}] if held_out else []
-        _write(self.place / GIVEN["data_backend_config"], [clips, text, *measured])
+        measured = clips | {"id": "held-out", "dataset_type": "eval", "cache_dir_vae": "cache/vae/held-out"}
+        _write(self.place / GIVEN["data_backend_config"], [clips, text, *([measured] if held_out else [])])
         _write(self.place / "config/other.json", [clips | {"id": "others"}, text])
 
 
@@ -145,6 +145,7 @@ def quickstart_in(place: Path, model: Path) -> Iterator[Quickstart]:
     shutil.copytree(model, place / "models/tiny")
     shutil.copytree(model, place / "models/other")
     shutil.copytree(model / "transformer", place / "models/other/finetuned")
+    shutil.copytree(model / "transformer", place / "models/other", dirs_exist_ok=True)
     _write(place / GIVEN["webhook_config"], {"webhook_type": "raw", "callback_url": WEBHOOK})
     _write(place / "config/user_prompt_library.json", {"chef": "a cook"})
     with contextlib.chdir(place):
@@ -153,7 +154,8 @@ def quickstart_in(place: Path, model: Path) -> Iterator[Quickstart]:
 
 def _write_clip(path: Path, *, width: int, height: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_mp4(path, indexed_frames(20, width=width, height=height)[:, :height, :width], fps=16.0)
+    levels = np.linspace(40, 200, 20).astype(np.uint8)
+    write_mp4(path, np.broadcast_to(levels[:, None, None, None], (20, height, width, 3)), fps=16.0)
     path.with_suffix(".txt").write_text(f"a cartoon, the {path.stem} one", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Every option can be explained from its one declaration, and the files that are shipped are read by the real reader."""
+"""Every option can be explained from its one declaration, and the shipped files are read by the real reader."""
 
 from __future__ import annotations
 

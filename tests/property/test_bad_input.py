@@ -149,7 +149,7 @@ def test_a_damaged_text_is_read_or_refused(in_config: bool, data: st.DataObject)
     signs = st.text(alphabet="{}[]:,\"'/*\\\n #u0aeE+-.😀\0", max_size=6)
     inserted = data.draw(st.one_of(signs, st.just(text[start:stop] * 2), st.just("[" * 5000)))
     texts[not in_config] = text[:start] + inserted + text[stop:]
-    read(*texts)
+    read(texts[0], texts[1])
 
 
 @settings(steady, max_examples=150)

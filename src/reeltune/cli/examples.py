@@ -45,7 +45,10 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def copy_example(source: Path, place: Path) -> None:
-    """Copy an example's files; those that name each other name the copies. Raises ConfigError where `place` is taken."""
+    """Copy an example's files; those that name each other then name the copies.
+
+    Raises ConfigError where `place` is taken.
+    """
     if place.exists():
         raise ConfigError(f"{place} exists already; name another folder: reeltune examples copy {source.name} FOLDER")
     shutil.copytree(source, place)

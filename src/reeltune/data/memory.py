@@ -6,6 +6,7 @@ Only a memory: without it, or where it cannot be written, files are looked at ag
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import logging
 import zlib
@@ -20,7 +21,7 @@ from reeltune.whole_files import write_json
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Raised whenever looking at a clip changes what is found out."""
 
 
@@ -48,7 +49,7 @@ class ClipMemory:
         if not self._changed:
             return
         try:
-            write_json(self._place, {"version": VERSION, "clips": self._known})
+            write_json(self._place, {"version": VERSION, "checksum": _checksum(self._known), "clips": self._known})
         except OSError as error:
             log.debug("clips will be looked at again: %s cannot be written: %s", self._place, error)
 
@@ -73,6 +74,12 @@ def _unpacked(text: str) -> tuple[float, ...]:
 def _read(place: Path) -> dict[str, dict[str, Any]]:
     try:
         content = json.loads(place.read_text(encoding="utf-8"))
-        return content["clips"] if content["version"] == VERSION else {}
+        # A damaged file may still be JSON, and what it says of a clip would be believed.
+        whole = content["version"] == VERSION and content["checksum"] == _checksum(content["clips"])
+        return content["clips"] if whole else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def _checksum(clips: dict[str, dict[str, Any]]) -> str:
+    return hashlib.blake2b(json.dumps(clips, sort_keys=True).encode(), digest_size=16).hexdigest()

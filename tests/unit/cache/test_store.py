@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from reeltune.cache.keys import ContentFingerprints, latent_key, text_key
@@ -73,6 +75,102 @@ def test_a_write_that_dies_leaves_nothing(tmp_path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         store.write("abcd", torch.zeros(2))
     assert not store.holds("abcd")
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_both_kinds_are_read_whatever_is_written_now(tmp_path, compress: bool, dtype: torch.dtype) -> None:
+    tensor = torch.randn(3, 4).to(dtype)
+    writing, reading = TensorStore(tmp_path, compress), TensorStore(tmp_path, not compress)
+    writing.write("abcd", tensor)
+    assert writing.path("abcd") == reading.path("abcd")
+    assert reading.has_file("abcd")
+    assert reading.holds("abcd")
+    assert torch.equal(reading.read("abcd"), tensor)
+    assert reading.read("abcd").dtype == dtype
+
+
+def test_a_compressed_entry_is_a_plain_one_in_gzip(tmp_path) -> None:
+    tensor = torch.randn(40, 50)
+    plain, packed = TensorStore(tmp_path / "plain"), TensorStore(tmp_path / "packed", compress=True)
+    for store in (plain, packed):
+        store.write("abcd", tensor)
+    assert plain.path("abcd").name == "abcd.safetensors"
+    assert packed.path("abcd").name == "abcd.safetensors.gz"
+    assert gzip.decompress(packed.path("abcd").read_bytes()) == plain.path("abcd").read_bytes()
+    assert torch.equal(safetensors.torch.load_file(plain.path("abcd"))["tensor"], tensor)
+    # What the exponents of normal numbers have in common.
+    assert packed.path("abcd").stat().st_size < 0.95 * plain.path("abcd").stat().st_size
+
+
+def test_an_entry_that_is_rebuilt_is_of_the_kind_that_stands_and_never_there_twice(tmp_path) -> None:
+    TensorStore(tmp_path, compress=True).write("abcd", torch.zeros(2))
+    TensorStore(tmp_path, compress=False).write("abcd", torch.ones(2))
+    assert [path.name for path in tmp_path.rglob("abcd*")] == ["abcd.safetensors.gz"]
+    assert torch.equal(TensorStore(tmp_path).read("abcd"), torch.ones(2))
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_equal_entries_are_equal_files(tmp_path, compress: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensor, files = torch.randn(8), []
+    for number in range(2):
+        # gzip writes the time unless it is told not to.
+        monkeypatch.setattr("time.time", lambda number=number: 1e9 * (number + 1))
+        store = TensorStore(tmp_path / str(number), compress)
+        store.write("abcd", tensor)
+        files.append(store.path("abcd").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_every_flipped_byte_of_a_compressed_entry_is_noticed(tmp_path) -> None:
+    store, tensor = TensorStore(tmp_path, compress=True), torch.randn(8)
+    store.write("abcd", tensor)
+    whole = store.path("abcd").read_bytes()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        store.path("abcd").write_bytes(damaged)
+        try:
+            # A flip in gzip's header, such as in the name of the system, leaves the tensor as it was.
+            assert torch.equal(store.read("abcd"), tensor)
+        except CacheError:
+            assert not store.holds("abcd")
+
+
+@pytest.mark.parametrize("length", [0, 5, 20, -9, -1])
+def test_a_cut_compressed_entry_is_not_held(tmp_path, length: int) -> None:
+    store = TensorStore(tmp_path, compress=True)
+    store.write("abcd", torch.randn(8))
+    whole = store.path("abcd").read_bytes()
+    store.path("abcd").write_bytes(whole[:length])
+    assert not store.holds("abcd")
+    with pytest.raises(CacheError, match="missing or damaged"):
+        store.read("abcd")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"short",
+        b"\xff" * 100,
+        (4).to_bytes(8, "little") + b"null",
+        (2).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"[]",
+        (20).to_bytes(8, "little") + b'{"__metadata__":null' + b"}",
+        safetensors.torch.save({"other": torch.zeros(2)}),
+        safetensors.torch.save({"tensor": torch.zeros(2)}),
+    ],
+    ids=["empty", "short", "noise", "null", "no-tensors", "list", "cut-header", "other-name", "no-checksum"],
+)
+@pytest.mark.parametrize("compress", [False, True])
+def test_what_is_no_entry_of_ours_is_not_held(tmp_path, content: bytes, compress: bool) -> None:
+    store = TensorStore(tmp_path, compress)
+    store.path("abcd").parent.mkdir()
+    store.path("abcd").write_bytes(gzip.compress(content) if compress else content)
+    assert not store.holds("abcd")
+    with pytest.raises(CacheError, match="damaged"):
+        store.read("abcd")
 
 
 def test_the_key_of_a_clip_follows_all_that_makes_its_latents() -> None:

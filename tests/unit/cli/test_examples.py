@@ -27,7 +27,7 @@ def examples(*words: str, cwd: Path) -> tuple[int, str]:
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two examples, `plain` and `named`, in the place of the bundled ones; and an empty folder to be in."""
+    """An empty folder to be in, where the bundled examples are two others: `plain` and `named`."""
     for name, heading in (("plain", "# Only a heading"), ("named", "# named: what it shows: more")):
         folder = tmp_path / "examples" / name
         (folder / "more").mkdir(parents=True)

@@ -1,0 +1,224 @@
+"""A clip is looked at once, until it changes; what is remembered of it is what was seen, to the last bit."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from helpers.clips import even_times, indexed_frames, write_clip
+from reeltune.contracts.clip import ClipInfo, FileRef
+from reeltune.data import memory as module
+from reeltune.data.memory import VERSION, ClipMemory
+from reeltune.data.probe import UnreadableVideo, probe
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were really looked at, in order."""
+    seen: list[Path] = []
+
+    def look(path: Path) -> ClipInfo:
+        seen.append(path)
+        return probe(path)
+
+    monkeypatch.setattr(module, "probe", look)
+    return seen
+
+
+def ref(path: Path) -> FileRef:
+    status = path.stat()
+    return FileRef(path, status.st_size, status.st_mtime_ns)
+
+
+def clip_at(folder: Path, *, frames: int = 12) -> Path:
+    """Write a clip of 29.97 frames a second, whose times are no short decimals."""
+    path = folder / "a.mp4"
+    write_clip(path, indexed_frames(frames), even_times(frames, Fraction(30_000, 1001)))
+    return path
+
+
+def test_what_is_remembered_is_what_was_seen_bit_for_bit(tmp_path: Path, looked_at: list[Path]) -> None:
+    clip, place = clip_at(tmp_path), tmp_path / "cache/clips.json"
+    first = ClipMemory(place)
+    seen = first.probe(ref(clip))
+    first.save()
+    remembered = ClipMemory(place).probe(ref(clip))
+    assert looked_at == [clip]
+    assert remembered == seen == probe(clip)
+    assert [time.hex() for time in remembered.times_s] == [time.hex() for time in seen.times_s]
+    assert any(time != round(time, 6) for time in seen.times_s), "short decimals would survive any way of writing"
+
+
+def test_every_number_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = (0.0, 5e-324, 0.1, math.nextafter(0.1, 1), 1 / 3, 1e300)
+    info = ClipInfo(192, 108, times, end_s=math.nextafter(1e300, math.inf))
+    monkeypatch.setattr(module, "probe", lambda path: info)
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    memory = ClipMemory(tmp_path / "clips.json")
+    memory.probe(ref(tmp_path / "a.mp4"))
+    memory.save()
+    assert ClipMemory(tmp_path / "clips.json").probe(ref(tmp_path / "a.mp4")) == info
+
+
+def test_a_clip_is_looked_at_once_in_a_run_even_without_a_file(tmp_path: Path, looked_at: list[Path]) -> None:
+    memory, clip = ClipMemory(tmp_path / "clips.json"), clip_at(tmp_path)
+    assert memory.probe(ref(clip)) == memory.probe(ref(clip))
+    assert looked_at == [clip]
+
+
+def test_a_clip_that_changed_is_looked_at_again(tmp_path: Path, looked_at: list[Path]) -> None:
+    place, clip = tmp_path / "clips.json", clip_at(tmp_path)
+    file = ref(clip)
+    for changed in (
+        file,
+        FileRef(clip, file.size_bytes, file.mtime_ns + 1),
+        FileRef(clip, file.size_bytes + 1, file.mtime_ns + 1),
+        FileRef(clip, file.size_bytes + 1, file.mtime_ns + 1),
+    ):
+        memory = ClipMemory(place)
+        memory.probe(changed)
+        memory.save()
+    assert len(looked_at) == 3, "the last one is as it was"
+
+
+def test_another_content_is_seen(tmp_path: Path) -> None:
+    place = tmp_path / "clips.json"
+    for frames in (12, 20):
+        clip = clip_at(tmp_path, frames=frames)
+        memory = ClipMemory(place)
+        assert memory.probe(ref(clip)).frames == frames
+        memory.save()
+
+
+def test_one_file_is_one_clip_by_whatever_path(
+    tmp_path: Path, looked_at: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = clip_at(tmp_path)
+    memory = ClipMemory(tmp_path / "clips.json")
+    memory.probe(ref(clip))
+    monkeypatch.chdir(tmp_path)
+    memory.probe(ref(Path("a.mp4")))
+    assert looked_at == [clip]
+
+
+def test_a_file_that_cannot_be_read_is_remembered_with_its_reason(tmp_path: Path, looked_at: list[Path]) -> None:
+    place, broken = tmp_path / "clips.json", tmp_path / "a.mp4"
+    broken.write_bytes(b"no video" * 40)
+    reasons = []
+    for _ in range(2):
+        memory = ClipMemory(place)
+        with pytest.raises(UnreadableVideo) as raised:
+            memory.probe(ref(broken))
+        memory.save()
+        assert raised.value.path == broken
+        reasons.append(raised.value.reason)
+    assert looked_at == [broken]
+    assert reasons[0] == reasons[1]
+    assert "damaged" in reasons[0]
+
+
+def test_a_file_that_was_mended_is_read(tmp_path: Path) -> None:
+    place, broken = tmp_path / "clips.json", tmp_path / "a.mp4"
+    broken.write_bytes(b"no video" * 40)
+    memory = ClipMemory(place)
+    with pytest.raises(UnreadableVideo):
+        memory.probe(ref(broken))
+    memory.save()
+    clip_at(tmp_path)
+    assert ClipMemory(place).probe(ref(broken)).frames == 12
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        "{}",
+        json.dumps({"version": VERSION}),
+        json.dumps({"version": VERSION, "clips": None}),
+        json.dumps({"version": VERSION, "clips": []}),
+        b"\xff\xfe",
+    ],
+)
+def test_a_damaged_memory_is_none(tmp_path: Path, looked_at: list[Path], content: str | bytes) -> None:
+    place, clip = tmp_path / "clips.json", clip_at(tmp_path)
+    place.write_bytes(content if isinstance(content, bytes) else content.encode())
+    memory = ClipMemory(place)
+    assert memory.probe(ref(clip)).frames == 12
+    memory.save()
+    ClipMemory(place).probe(ref(clip))
+    assert looked_at == [clip], "it was written anew, whole"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"times": "%%%"},
+        {"times": "eJw="},
+        {"times": None},
+        {"width": "wide"},
+        {"stamp": None},
+        {"end_s": None},
+    ],
+    ids=str,
+)
+def test_a_damaged_entry_is_looked_at_again(tmp_path: Path, damage: dict[str, object]) -> None:
+    place, clip = tmp_path / "clips.json", clip_at(tmp_path)
+    _remember(place, clip)
+    content = json.loads(place.read_text())
+    content["clips"][str(clip)] |= damage
+    place.write_text(json.dumps(content))
+    assert ClipMemory(place).probe(ref(clip)) == probe(clip)
+
+
+@pytest.mark.parametrize("key", ["stamp", "width", "height", "times", "end_s"])
+def test_an_entry_that_lacks_something_is_looked_at_again(tmp_path: Path, key: str) -> None:
+    place, clip = tmp_path / "clips.json", clip_at(tmp_path)
+    _remember(place, clip)
+    content = json.loads(place.read_text())
+    del content["clips"][str(clip)][key]
+    place.write_text(json.dumps(content))
+    assert ClipMemory(place).probe(ref(clip)) == probe(clip)
+
+
+def test_what_another_version_saw_does_not_count(tmp_path: Path, looked_at: list[Path]) -> None:
+    place, clip = tmp_path / "clips.json", clip_at(tmp_path)
+    _remember(place, clip)
+    content = json.loads(place.read_text())
+    place.write_text(json.dumps(content | {"version": VERSION + 1}))
+    ClipMemory(place).probe(ref(clip))
+    assert looked_at == [clip, clip]
+
+
+def test_nothing_new_is_not_written(tmp_path: Path) -> None:
+    place, clip = tmp_path / "clips.json", clip_at(tmp_path)
+    ClipMemory(place).save()
+    assert not place.exists()
+    _remember(place, clip)
+    os.utime(place, ns=(1, 1))
+    _remember(place, clip)
+    assert place.stat().st_mtime_ns == 1
+
+
+def test_a_folder_that_cannot_be_written_is_no_trouble(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    # A file in the folder's place: permissions would not stop root, who runs these tests in a container.
+    (tmp_path / "cache").write_text("")
+    with caplog.at_level(logging.INFO, logger="reeltune"):
+        memory, clip = ClipMemory(tmp_path / "cache/clips.json"), clip_at(tmp_path)
+        assert memory.probe(ref(clip)).frames == 12
+        memory.save()
+    assert caplog.records == []
+
+
+def _remember(place: Path, clip: Path) -> None:
+    memory = ClipMemory(place)
+    memory.probe(ref(clip))
+    memory.save()

@@ -1,0 +1,157 @@
+"""Every file of every dataset is trained, held out, or left out with the reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.clips import indexed_frames
+from reeltune.config.datasets import Datasets, EvalDataset, TextEmbeds, VideoDataset, VideoOptions
+from reeltune.config.load import load_config
+from reeltune.config.root import Config
+from reeltune.contracts.clip import Manifest, ManifestRow, samples_of
+from reeltune.data.scan import UNREADABLE
+from reeltune.errors import DataError
+from reeltune.families.wan.variants import WAN_21
+from reeltune.media import write_mp4
+from reeltune.run.manifest import make_manifest, write_quarantine
+
+
+def silently(items: Iterable[Any], title: str, total: int, unit: str) -> Iterable[Any]:
+    return items
+
+
+def add_clip(folder: Path, name: str, *, width: int = 160, height: int = 96) -> None:
+    folder.mkdir(exist_ok=True)
+    write_mp4(folder / f"{name}.mp4", indexed_frames(10, width=width, height=height), fps=16.0)
+    (folder / f"{name}.txt").write_text("a clip")
+
+
+def keys(folder: Path, **options: Any) -> dict[str, Any]:
+    video = VideoOptions(num_frames=5)
+    places = {"instance_data_dir": str(folder), "cache_dir_vae": str(folder.parent / f"cache-{folder.name}")}
+    return {"id": folder.name, "video": video, **places, **options}
+
+
+def config_of(**options: Any) -> Config:
+    needed = {"data_backend_config": "d.json", "output_dir": "o/x", "max_train_steps": 1, "train_batch_size": 2}
+    return load_config([], needed | {"resolution": 96} | options)
+
+
+def manifest_of(*videos: VideoDataset, held_out: tuple[EvalDataset, ...] = (), **options: Any) -> Manifest:
+    datasets = Datasets(videos=videos, held_out=held_out, text=TextEmbeds(id="t", cache_dir="text"))
+    return make_manifest(config_of(**options), datasets, WAN_21, silently)
+
+
+def names(rows: Iterable[ManifestRow]) -> list[str]:
+    return [row.path.stem for row in rows if row.sample]
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Two wide clips and a square one."""
+    for name, width in (("a", 160), ("b", 160), ("square", 100)):
+        add_clip(tmp_path / "clips", name, width=width)
+    return tmp_path / "clips"
+
+
+def test_small_buckets_go_only_where_that_is_asked_for(clips: Path) -> None:
+    dataset = VideoDataset(**keys(clips))
+    assert names(manifest_of(dataset).trained) == ["a", "b", "square"]
+    pruned = manifest_of(dataset, disable_bucket_pruning=False)
+    assert names(pruned.trained) == ["a", "b"]
+    assert pruned.trained[2].reason.startswith("bucket pruned: 96x96x5 has 1 samples an epoch")
+    assert names(manifest_of(dataset, disable_bucket_pruning=False, train_batch_size=1).trained) == names(
+        manifest_of(dataset).trained
+    )
+
+
+def test_repeats_save_a_small_bucket(clips: Path) -> None:
+    dataset = VideoDataset(**keys(clips, repeats=1))
+    assert names(manifest_of(dataset, disable_bucket_pruning=False).trained) == ["a", "b", "square"]
+
+
+def test_when_all_is_pruned_the_table_says_so(clips: Path) -> None:
+    with pytest.raises(DataError, match="3  bucket pruned"):
+        manifest_of(VideoDataset(**keys(clips)), disable_bucket_pruning=False, train_batch_size=9)
+
+
+def test_held_out_clips_are_apart_and_never_pruned(tmp_path: Path, clips: Path) -> None:
+    add_clip(tmp_path / "measured", "alone", width=100)
+    measured = EvalDataset(**keys(tmp_path / "measured"))
+    manifest = manifest_of(VideoDataset(**keys(clips)), held_out=(measured,), disable_bucket_pruning=False)
+    assert (names(manifest.trained), names(manifest.held_out)) == (["a", "b"], ["alone"])
+    assert [row.dataset_id for row in manifest.held_out] == ["measured"]
+    assert manifest.rows == (*manifest.trained, *manifest.held_out)
+
+
+def test_held_out_clips_do_not_stand_in_for_trained_ones(tmp_path: Path, clips: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/a.mp4").write_bytes(b"no video" * 40)
+    (tmp_path / "empty/a.txt").write_text("a clip")
+    with pytest.raises(DataError, match="no clip can be trained"):
+        manifest_of(VideoDataset(**keys(tmp_path / "empty")), held_out=(EvalDataset(**keys(clips)),))
+
+
+@pytest.mark.parametrize(
+    ("own", "common", "buckets"),
+    [
+        ({}, {"resolution": 96}, {"128x64x5", "96x96x5"}),
+        ({}, {"resolution": 128}, {"160x96x5", "128x128x5"}),
+        ({"resolution": 96}, {"resolution": 128}, {"128x64x5", "96x96x5"}),
+        ({}, {"resolution": 96, "resolution_type": "pixel"}, {"160x96x5", "96x96x5"}),
+        ({"resolution_type": "pixel"}, {"resolution": 96}, {"160x96x5", "96x96x5"}),
+        ({}, {"resolution": 96, "aspect_bucket_alignment": 16}, {"128x80x5", "96x96x5"}),
+    ],
+)
+def test_a_datasets_own_size_wins_over_the_common_one(
+    clips: Path, own: dict[str, Any], common: dict[str, Any], buckets: set[str]
+) -> None:
+    manifest = manifest_of(VideoDataset(**keys(clips, **own)), **common)
+    assert {str(sample.placement.bucket) for sample in samples_of(manifest.trained)} == buckets
+
+
+@pytest.mark.parametrize(
+    ("own", "common", "used"),
+    [(None, 0, 3), (None, 110, 2), (0, 110, 3), (110, 0, 2)],
+)
+def test_a_datasets_own_least_size_wins_over_the_common_one(
+    clips: Path, own: float | None, common: float, used: int
+) -> None:
+    # 160 x 96 has as many pixels as a square of 123.9; 100 x 96 as one of 98.
+    manifest = manifest_of(VideoDataset(**keys(clips, minimum_image_size=own)), minimum_image_size=common)
+    assert len(samples_of(manifest.trained)) == used
+
+
+def test_the_quarantine_lists_what_cannot_be_read_and_nothing_else(tmp_path: Path, clips: Path) -> None:
+    place = tmp_path / "run/quarantine.jsonl"
+    (clips / "bröken.mp4").write_bytes(b"no video" * 40)
+    (clips / "bröken.txt").write_text("a clip")
+    manifest = manifest_of(VideoDataset(**keys(clips, minimum_image_size=110)))
+    assert len(samples_of(manifest.rows)) == 2, "one is too small, one is unreadable"
+    write_quarantine(manifest.rows, place)
+    (line,) = place.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line) == {
+        "path": str(clips / "bröken.mp4"),
+        "dataset": "clips",
+        "reason": "not a video, or damaged; copy it again or convert it to H.264 mp4",
+    }
+    assert (clips / "bröken.mp4").exists()
+
+
+def test_when_all_can_be_read_again_the_quarantine_is_gone(tmp_path: Path, clips: Path) -> None:
+    place = tmp_path / "quarantine.jsonl"
+    write_quarantine([ManifestRow(Path("a.mp4"), None, f"{UNREADABLE}: empty file", "clips")], place)
+    assert place.exists()
+    write_quarantine(manifest_of(VideoDataset(**keys(clips))).rows, place)
+    assert not place.exists()
+
+
+def test_a_name_that_is_not_utf_8_can_be_listed(tmp_path: Path) -> None:
+    name = b"caf\xe9.mp4".decode("utf-8", "surrogateescape")
+    write_quarantine([ManifestRow(Path(name), None, f"{UNREADABLE}: empty file", "clips")], tmp_path / "q.jsonl")
+    assert json.loads((tmp_path / "q.jsonl").read_text(encoding="utf-8"))["path"] == name

@@ -1,0 +1,212 @@
+"""The outlook's account of data and course, on a made-up run whose every number is worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import pytest
+
+from reeltune.contracts.outlook import BucketOutlook, LeftOut, RenderOutlook, Routed
+from reeltune.run.outlook.course import (
+    length_outlook,
+    noise_outlook,
+    rate_outlook,
+    render_outlook,
+    routing_outlook,
+)
+from reeltune.run.outlook.data import bucket_outlooks, dataset_outlooks
+from unit.run.made_up import LARGE, SQUARE, basis_of, mixed_manifest, of_one
+
+
+def test_datasets_say_what_became_of_each_file() -> None:
+    basis = basis_of(mixed_manifest(), repeats=1)
+    a, b, held_out = dataset_outlooks(basis)
+    assert (a.id, a.folder, a.held_out, a.found, a.used, a.repeats, a.captions) == ("a", "a", False, 6, 3, 1, 6)
+    assert a.left_out == (
+        LeftOut(2, "too short", "one.mp4: 60 frames at 16 fps, 81 needed"),
+        LeftOut(1, "unreadable", "broken.mp4: no video stream"),
+    )
+    assert a.rates == ("3 clips: 24.0 -> 16.0 fps: 81 frames = 5.06 s of source",)
+    assert (b.found, b.used, b.repeats, b.left_out) == (5, 5, 0, ())
+    assert (held_out.id, held_out.held_out, held_out.found, held_out.used) == ("h", True, 2, 2)
+
+
+def test_shapes_count_repeats_and_leave_held_out_clips_aside() -> None:
+    basis = basis_of(mixed_manifest(), repeats=1, train_batch_size=4)
+    # 21 latent frames of 30 x 52 patches, and 19 of 30 x 30. Twice three, and five, in batches of four.
+    assert bucket_outlooks(basis) == (
+        BucketOutlook(832, 480, 81, samples=6, batches=2, tokens=32_760),
+        BucketOutlook(480, 480, 73, samples=5, batches=2, tokens=17_100),
+    )
+    assert basis.largest == LARGE
+
+
+def test_the_length_is_that_of_the_limit_that_is_reached_first() -> None:
+    # 6 + 5 samples in batches of two: 3 + 3. Four epochs are 24 micro-batches, and three of them make a step.
+    basis = basis_of(
+        mixed_manifest(),
+        repeats=1,
+        train_batch_size=2,
+        gradient_accumulation_steps=3,
+        num_train_epochs=4,
+        max_train_steps=10,
+        checkpointing_steps=3,
+    )
+    length = length_outlook(basis)
+    assert (length.total_steps, length.ended_by, length.samples) == (8, "num_train_epochs", 11)
+    assert (length.batch_size, length.accumulation, length.batches_per_epoch, length.epochs) == (2, 3, 6, 4.0)
+    assert (length.checkpoints, length.done) == (3, 0)
+
+
+@pytest.mark.parametrize(("every", "count"), [(0, 1), (30, 4), (50, 2), (100, 1), (500, 1)])
+def test_checkpoints_are_saved_at_each_interval_and_at_the_end(every: int, count: int) -> None:
+    assert length_outlook(basis_of(of_one(LARGE), checkpointing_steps=every)).checkpoints == count
+
+
+@pytest.mark.parametrize(
+    ("wanted", "done"), [("latest", 40), ("checkpoint-20", 20), ("", 0), (False, 0), ("checkpoint-30", 0)]
+)
+def test_steps_that_a_checkpoint_holds_are_done(tmp_path: Path, wanted: str | bool, done: int) -> None:
+    for name in ("checkpoint-20", "checkpoint-40", "checkpoint-60.draft"):
+        (tmp_path / "run" / name).mkdir(parents=True)
+    basis = basis_of(of_one(LARGE), output_dir=str(tmp_path / "run"), resume_from_checkpoint=wanted)
+    assert length_outlook(basis).done == done
+
+
+def test_no_more_steps_are_done_than_the_run_has(tmp_path: Path) -> None:
+    (tmp_path / "run/checkpoint-500").mkdir(parents=True)
+    assert length_outlook(basis_of(of_one(LARGE), output_dir=str(tmp_path / "run"))).done == 100
+
+
+def test_the_rate_is_told_at_five_places() -> None:
+    options = {"learning_rate": 2e-4, "lr_end": 0.0, "lr_scheduler": "cosine", "lr_warmup_steps": 100}
+    curve = rate_outlook(basis_of(of_one(LARGE), max_train_steps=1000, **options))
+
+    def cosine(step: int) -> float:
+        return 1e-4 * (1 + math.cos(math.pi * (step - 100) / 899))
+
+    # Rising by 2e-6 a step for a hundred steps, then half a cosine that ends at the last step.
+    expected = [(0, 0, 2e-6), (1, 10, 22e-6), (10, 100, 2e-4), (50, 500, cosine(500)), (100, 999, 0.0)]
+    assert [(rate.percent, rate.step) for rate in curve.rates] == [place[:2] for place in expected]
+    assert [rate.rate for rate in curve.rates] == pytest.approx([place[2] for place in expected], abs=1e-15)
+    assert curve.name == "cosine after 100 steps of warm-up"
+    assert curve.values[0] == pytest.approx(2e-6)
+    assert max(curve.values) == pytest.approx(2e-4, rel=0.01)
+    assert curve.values[-1] == pytest.approx(0)
+
+
+def test_a_warm_up_as_long_as_the_run_is_none_and_the_curve_says_so() -> None:
+    options = {"learning_rate": 5e-5, "lr_scheduler": "cosine", "lr_warmup_steps": 100}
+    curve = rate_outlook(basis_of(of_one(LARGE), **options))
+    assert curve.name == "cosine: full rate at once, then decay over the whole run"
+    assert curve.rates[0].rate == curve.values[0] == 5e-5
+    assert list(curve.values) == sorted(curve.values, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "shift", "scale"),
+    [
+        ({}, 1.0, 1.0),
+        ({"flow_schedule_shift": 3.0}, 3.0, 1.0),
+        ({"flow_sigmoid_scale": 1.7, "flow_schedule_shift": 0.5}, 0.5, 1.7),
+        # The largest shape decides: 30 x 52 patches of a frame, exp(0.5 + 0.65 (1560 - 256) / 3840).
+        ({"flow_schedule_auto_shift": True}, math.exp(0.5 + 0.65 * 1304 / 3840), 1.0),
+    ],
+)
+def test_the_density_of_noise_levels_is_that_of_what_is_drawn(
+    options: dict[str, Any], shift: float, scale: float
+) -> None:
+    noise = noise_outlook(basis_of(mixed_manifest(), **options))
+    assert math.fsum(noise.density) / len(noise.density) == pytest.approx(1)
+    assert noise.median == pytest.approx(shift / (1 + shift))
+    points, below = len(noise.density), 0.0
+    # What lies below an edge is what the normal number and its sigmoid give there: shift s / (1 + (shift - 1) s).
+    for edge, share in zip(edges(points), noise.density, strict=True):
+        below += share / points
+        sigmoid = edge / (shift - (shift - 1) * edge)
+        expected = NormalDist().cdf(math.log(sigmoid / (1 - sigmoid)) / scale) if edge < 1 else 1.0
+        assert below == pytest.approx(expected, abs=1e-9)
+
+
+def edges(points: int) -> Iterator[float]:
+    yield from ((point + 1) / points for point in range(points))
+
+
+def test_the_shift_of_videos_is_told_apart_from_that_of_training() -> None:
+    noise = noise_outlook(basis_of(of_one(LARGE), flow_schedule_shift=3.0, validation_flow_shift=5.0))
+    assert (noise.shift, noise.rendered_shift) == ("shift 3", "shift 5")
+    assert noise_outlook(basis_of(of_one(LARGE))).rendered_shift == "the model's own"
+
+
+def route(ratio: float, first: int, last: int) -> dict[str, Any]:
+    return {"selection_ratio": ratio, "start_layer_idx": first, "end_layer_idx": last}
+
+
+@pytest.mark.parametrize(
+    ("routes", "left"),
+    [
+        ([route(0.1, 2, -2)], 0.86),
+        ([route(0.5, 2, -2)], 0.41),
+        (
+            [route(0.1, 2, 8), route(0.25, 9, 11), route(0.35, 12, 15), route(0.25, 16, 23), route(0.1, 24, -2)],
+            0.735,
+        ),
+    ],
+)
+def test_routing_saves_what_was_worked_out_by_hand(routes: list[dict[str, Any]], left: float) -> None:
+    routing = routing_outlook(basis_of(of_one(SQUARE), tread_config={"routes": routes}))
+    assert routing is not None
+    assert 1 - routing.saving == pytest.approx(left, abs=0.005)
+
+
+def test_routing_counts_the_tokens_and_passes_of_the_run_itself() -> None:
+    options = {"tread_config": {"routes": [route(0.5, 2, -2)]}, "gradient_checkpointing": False}
+    routing = routing_outlook(basis_of(mixed_manifest(), **options))
+    assert routing is not None
+    assert (routing.segments, routing.all_tokens) == ((Routed(2, 28, 16_380),), 32_760)
+
+    def step(tokens: int) -> float:
+        # Two passes of 12 d^2 + 4 d f a token and of 4 d^2 a word, three and a half of 4 n (n + 512) d.
+        linear = tokens * (12 * 1536**2 + 4 * 1536 * 8960) + 512 * 4 * 1536**2
+        return 2 * linear + 3.5 * 4 * tokens * (tokens + 512) * 1536
+
+    expected = 1 - (27 * step(16_380) + 3 * step(32_760)) / (30 * step(32_760))
+    assert routing.saving == pytest.approx(expected, rel=1e-9)
+    assert routing_outlook(basis_of(of_one(LARGE))) is None
+    assert routing_outlook(basis_of(of_one(LARGE), size=None, tread_config=options["tread_config"])) is None
+
+
+def test_videos_are_counted_by_prompt_size_seed_and_weights() -> None:
+    basis = basis_of(
+        of_one(LARGE),
+        validation_prompt="x",
+        user_prompt_library={"second": "y"},
+        validation_resolution="832x480,850x480,480x480",
+        num_validation_images=2,
+        validation_num_video_frames=50,
+        validation_steps=30,
+        use_ema=True,
+    )
+    # Two prompts, 848x480 beside the two others, two seeds, raw and averaged; at 30, 60, 90, 100 and of the base.
+    sizes = ((832, 480), (848, 480), (480, 480))
+    assert render_outlook(basis) == RenderOutlook(2, 24, 5, sizes, frames=49, steps=30, scheduler="unipc")
+    assert render_outlook(basis_of(of_one(LARGE))) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "times"),
+    [
+        ({"validation_steps": 50}, 3),
+        ({"validation_steps": 0}, 2),
+        ({"validation_steps": 500}, 2),
+        ({"validation_steps": 30, "disable_benchmark": True}, 4),
+    ],
+)
+def test_videos_are_made_at_each_interval_at_the_end_and_of_the_base(options: dict[str, Any], times: int) -> None:
+    renders = render_outlook(basis_of(of_one(LARGE), validation_prompt="x", **options))
+    assert renders is not None
+    assert renders.times == times
