@@ -1,4 +1,4 @@
-"""`reeltune plan` as a command: in seconds, without torch, on one page; and `reeltune prepare`, which fills the caches."""
+"""`reeltune plan` as a command: in seconds, without torch, on one page."""
 
 from __future__ import annotations
 
@@ -15,16 +15,12 @@ import numpy as np
 import pytest
 
 from helpers.cli import reeltune
-from helpers.tiny import TinyRun, copy_prepared
+from helpers.model_folder import write_json, write_model
 from reeltune.media import write_mp4
 
 CLIPS = 1000
 LIMIT_S = 2.0
 """For a plan of so many clips that were looked at before."""
-
-SMALL = {"_class_name": "WanTransformer3DModel", "num_layers": 30, "num_attention_heads": 12, "attention_head_dim": 128}
-SMALL |= {"ffn_dim": 8960, "text_dim": 4096, "freq_dim": 256, "in_channels": 16, "patch_size": [1, 2, 2]}
-"""The configuration of the 1.3B transformer."""
 
 CONFIG = {
     "pretrained_model_name_or_path": "model",
@@ -40,18 +36,6 @@ CONFIG = {
     "lr_warmup_steps": 5000,
     "tread_config": {"routes": [{"selection_ratio": 0.5, "start_layer_idx": 2, "end_layer_idx": -2}]},
 }
-
-
-def write_json(path: Path, content: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content), encoding="utf-8")
-
-
-def write_model(folder: Path, **changes: Any) -> None:
-    """Write a model folder that has configurations, but no weights."""
-    write_json(folder / "transformer/config.json", SMALL | changes)
-    for part in ("vae/config", "text_encoder/config", "tokenizer/tokenizer_config", "scheduler/scheduler_config"):
-        write_json(folder / f"{part}.json", {})
 
 
 def write_place(place: Path, *, clips: int) -> Path:
@@ -231,54 +215,3 @@ def test_a_reader_that_has_gone_is_no_error(few: Path, words: list[str]) -> None
     finally:
         os.close(write)
     assert (outcome.returncode, outcome.stderr) == (1, b"")
-
-
-@pytest.fixture(scope="module")
-def prepared(tiny_example: Path, tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
-    """A copy of the tiny example, as `reeltune prepare` leaves it."""
-    run = copy_prepared(tiny_example, tmp_path_factory.mktemp("prepared"))
-    for path in sorted((run.place / "output/tiny/cache").rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    promised = {need["what"]: need["need_bytes"] for need in plan_json(run.place, "--example", "tiny")["disk"]}
-    outcome = reeltune("prepare", "--example", "tiny", cwd=run.place)
-    assert outcome.returncode == 0, outcome.stderr
-    assert "Ready: 24 clips and 26 texts are encoded. Start with: " in outcome.stdout
-    # Within the headers of the files, and for captions within the guess of their tokens.
-    assert entries(run, "vae")[1] == pytest.approx(promised["encoded clips"], rel=0.05)
-    assert entries(run, "text")[1] == pytest.approx(promised["encoded captions"], rel=0.25)
-    return run
-
-
-def entries(run: TinyRun, cache: str) -> tuple[set[tuple[Path, int]], int]:
-    """Return each encoded entry of a cache with its time of change, and the bytes of all."""
-    files = {path: path.stat() for path in (run.place / "output/tiny/cache" / cache).rglob("*.safetensors")}
-    times = {(path, status.st_mtime_ns) for path, status in files.items()}
-    return times, sum(status.st_size for status in files.values())
-
-
-def test_preparing_again_encodes_nothing(prepared: TinyRun) -> None:
-    before = [entries(prepared, cache) for cache in ("vae", "text")]
-    assert [len(times) for times, _ in before] == [24, 26]
-    outcome = reeltune("prepare", "--example", "tiny", cwd=prepared.place)
-    assert "Ready: 24 clips and 26 texts are encoded" in outcome.stdout
-    assert "encoding" not in outcome.stderr
-    assert "loading the" not in outcome.stderr
-    assert [entries(prepared, cache) for cache in ("vae", "text")] == before
-    assert not prepared.folder.exists()
-
-
-def test_training_reads_what_was_prepared(prepared: TinyRun) -> None:
-    before = [entries(prepared, cache) for cache in ("vae", "text")]
-    (checkpoints,) = (
-        need for need in plan_json(prepared.place, "--example", "tiny")["disk"] if "checkpoint" in need["what"]
-    )
-    words = ("max_train_steps=2", "checkpointing_steps=1", "validation_disable=true")
-    outcome = reeltune("train", "--example", "tiny", *words, cwd=prepared.place)
-    assert outcome.returncode == 0, outcome.stderr
-    assert "encoding" not in outcome.stderr
-    assert [entries(prepared, cache) for cache in ("vae", "text")] == before
-    # The plan said what two checkpoints take.
-    written = sum(path.stat().st_size for path in prepared.folder.glob("checkpoint-*/**/*") if path.is_file())
-    assert checkpoints["what"] == "2 checkpoints"
-    assert written == pytest.approx(checkpoints["need_bytes"], rel=0.1)
-    assert plan_json(prepared.place, "--example", "tiny", *words)["length"]["done"] == 2

@@ -105,9 +105,10 @@ def _named(kind: str, flag: object, overrides: dict[str, str | bool]) -> str | N
     word = overrides.pop(kind, None)
     if flag is not None and word is not None and str(word) != str(flag):
         raise ConfigError(f"command line: --{kind} {flag} and {kind}={word} each name a configuration; keep one")
-    if word is True:
-        raise ConfigError(f"command line: {kind} needs a value: --{kind} NAME")
     value = flag if flag is not None else word
+    # Empty, as from a variable of a shell that is not set: to take another configuration instead would be a guess.
+    if value is True or str(value) == "":
+        raise ConfigError(f"command line: {kind} needs a value: --{kind} NAME")
     return None if value is None else str(value)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from reeltune.contracts.clip import ClipInfo, FileRef
 from reeltune.data.probe import UnreadableVideo, probe
-from reeltune.whole_files import write_json
+from reeltune.whole_files import whole_file
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,11 @@ class ClipMemory:
         """Write what is new, whole or not at all, where the folder can be written."""
         if not self._changed:
             return
+        content = {"version": VERSION, "checksum": _checksum(self._known), "clips": self._known}
         try:
-            write_json(self._place, {"version": VERSION, "checksum": _checksum(self._known), "clips": self._known})
+            with whole_file(self._place) as draft:
+                # In ASCII: a file name that is not UTF-8 is kept as JSON's own escapes.
+                draft.write_text(json.dumps(content) + "\n", encoding="ascii")
         except OSError as error:
             log.debug("clips will be looked at again: %s cannot be written: %s", self._place, error)
 

@@ -10,7 +10,7 @@ from reeltune.contracts.outlook import Cost, Outlook, RenderOutlook, Routing
 from reeltune.report.outlook_layout import Paper, named, table, title, wrapped
 from reeltune.report.outlook_words import counted, share, span, tflop
 
-CAUTION = "By peak speed alone: no GPU is faster, and a real run takes longer."
+CAUTION = "By the best speed known of each: a real run takes longer."
 
 
 def routing_lines(outlook: Outlook, paper: Paper) -> list[Text]:

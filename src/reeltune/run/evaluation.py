@@ -10,10 +10,11 @@ from torch import nn
 from reeltune.config.root import Config
 from reeltune.contracts.clip import samples_of
 from reeltune.contracts.family import Family
+from reeltune.data.batches import Item
 from reeltune.objective.shift import shift_of
-from reeltune.run.manifest import measured_datasets, require_measurable
+from reeltune.run.manifest import require_measurable
 from reeltune.run.prepare import Prepared
-from reeltune.train.evaluate import Evaluation, HeldOutClip
+from reeltune.train.evaluate import Evaluation
 from reeltune.train.schedule import Every
 
 
@@ -27,14 +28,13 @@ def make_evaluation(
     options = config.evaluation
     if not options.eval_steps_interval:
         return None
-    rows = prepared.manifest.held_out
-    wanted = measured_datasets(config, rows)
-    require_measurable(wanted, rows)
+    wanted = list(dict.fromkeys(row.dataset_id for row in prepared.manifest.held_out))
+    require_measurable(wanted, prepared.manifest.held_out)
     return Evaluation(
         every=Every(options.eval_steps_interval),
         family=family,
         transformer=transformer,
-        clips={dataset: _clips(prepared, dataset, options.num_eval_images) for dataset in wanted},
+        clips={dataset: _clips(prepared, dataset) for dataset in wanted},
         text=prepared.text,
         shift=shift_of(config.training),
         levels=options.eval_timesteps,
@@ -42,8 +42,7 @@ def make_evaluation(
     )
 
 
-def _clips(prepared: Prepared, dataset: str, limit: int) -> Sequence[HeldOutClip]:
-    """Return the first usable clips of a dataset; places count all held-out clips, whichever are measured."""
+def _clips(prepared: Prepared, dataset: str) -> Sequence[Item]:
+    """Return the clips of a dataset that are measured."""
     samples = samples_of(prepared.manifest.held_out)
-    places = [place for place, sample in enumerate(samples) if sample.dataset_id == dataset]
-    return [HeldOutClip(prepared.held_out[place], place) for place in places[:limit]]
+    return [item for sample, item in zip(samples, prepared.held_out, strict=True) if sample.dataset_id == dataset]

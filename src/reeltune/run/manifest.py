@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from reeltune.config.datasets import ClipDataset, Datasets
+from reeltune.config.datasets import ClipDataset, Datasets, EvalDataset
 from reeltune.config.root import Config
 from reeltune.contracts.clip import Manifest, ManifestRow
 from reeltune.contracts.facts import Facts
@@ -26,22 +27,32 @@ def make_manifest(config: Config, datasets: Datasets, facts: Facts, track: Track
         times = {dataset.id: dataset.repeats + 1 for dataset in datasets.videos}
         trained = without_small_buckets(trained, batch_size=config.training.train_batch_size, times=times)
     require_usable(trained)
-    held_out = [row for dataset in datasets.held_out for row in _scan(dataset, config, facts, track)]
-    require_measurable(measured_datasets(config, held_out), held_out)
+    measured = measured_datasets(config, datasets)
+    limit = config.evaluation.num_eval_images
+    held_out = [row for dataset in measured for row in _first(_scan(dataset, config, facts, track), limit)]
+    require_measurable([dataset.id for dataset in measured], held_out)
     return Manifest(tuple(trained), tuple(held_out))
 
 
-def measured_datasets(config: Config, rows: Sequence[ManifestRow]) -> list[str]:
-    """Return the held-out datasets that are measured, in the order of the dataset file."""
-    if not config.evaluation.eval_steps_interval:
+def measured_datasets(config: Config, datasets: Datasets) -> list[EvalDataset]:
+    """Return the held-out datasets that are measured: none when nothing is, so that none need to be there."""
+    options = config.evaluation
+    if not options.eval_steps_interval:
         return []
-    chosen = config.evaluation.eval_dataset_id
-    return [chosen] if chosen else list(dict.fromkeys(row.dataset_id for row in rows))
+    return [dataset for dataset in datasets.held_out if options.eval_dataset_id in (None, dataset.id)]
 
 
-def require_measurable(datasets: Sequence[str], rows: Sequence[ManifestRow]) -> None:
+def _first(rows: Sequence[ManifestRow], limit: int) -> list[ManifestRow]:
+    """Leave out what is beyond the first clips that can be measured, so that it is not encoded either."""
+    usable = [row for row in rows if row.sample]
+    beyond = {id(row) for row in usable[limit:]}
+    reason = f"not measured: num_eval_images is {limit}, and others come first"
+    return [replace(row, sample=None, reason=reason) if id(row) in beyond else row for row in rows]
+
+
+def require_measurable(measured: Sequence[str], rows: Sequence[ManifestRow]) -> None:
     """Raise DataError for a dataset of which no clip can be measured. rows: of what is held out."""
-    for dataset in datasets:
+    for dataset in measured:
         own = [row for row in rows if row.dataset_id == dataset]
         if any(row.sample for row in own):
             continue

@@ -116,7 +116,8 @@ def _carry_out(
         )
         _open_folder(loop, folder, config, prepared, start=start)
         loop.run()
-        if loop.state.step >= plan.total_steps:
+        # A stop during the last videos leaves some of them to the next start.
+        if loop.state.step >= plan.total_steps and not stop.asked():
             mark_finished(folder, loop.state.step)
     return _outcome(folder, plan, loop.state.step)
 

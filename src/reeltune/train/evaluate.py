@@ -9,6 +9,7 @@ A measurement that fails never stops training: it is reported, and the next one 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,14 +44,6 @@ DRAWS = Draws(seed=0)
 
 
 @dataclass(frozen=True)
-class HeldOutClip:
-    """A clip that is measured. place: among all held-out clips; it alone says which noise the clip gets."""
-
-    item: Item
-    place: int
-
-
-@dataclass(frozen=True)
 class Point:
     """The loss of one clip at one noise level."""
 
@@ -69,7 +62,7 @@ class Evaluation:
     every: Every
     family: Family
     transformer: nn.Module
-    clips: Mapping[str, Sequence[HeldOutClip]]
+    clips: Mapping[str, Sequence[Item]]
     text: TensorReader
     shift: Shift
     levels: int
@@ -103,10 +96,10 @@ class Evaluation:
                 yield Evaluated(state.step, dataset, kind, loss, curve_of(points))
 
     @torch.no_grad()
-    def _points(self, clip: HeldOutClip) -> list[Point]:
+    def _points(self, clip: Item) -> list[Point]:
         """Measure one clip at all levels, one forward each: a batch of levels would give other last bits."""
-        batch = _batch(clip.item, self.text).to(self.device)
-        noise = noise_of(clip.place, tuple(batch.latents.shape)).to(self.device)
+        batch = _batch(clip, self.text).to(self.device)
+        noise = noise_of(clip.latent_key, tuple(batch.latents.shape)).to(self.device)
         height, width = batch.latents.shape[-2:]
         sigmas = sampler_sigmas(self.levels, self.shift.at(latent_height=height, latent_width=width))
         losses = torch.cat([self._loss(batch, noise, sigma) for sigma in sigmas])
@@ -122,9 +115,13 @@ def sampler_sigmas(levels: int, shift: float) -> list[float]:
     return [shift_sigma(sigma, shift) for sigma in np.linspace(1, LOWEST, levels + 1)[:-1].tolist()]
 
 
-def noise_of(place: int, shape: tuple[int, ...]) -> Tensor:
-    """Return a held-out clip's noise, standard normal, float32: always the same, in every run."""
-    return torch.from_numpy(DRAWS.stream(Purpose.EVALUATION, place).standard_normal(shape, dtype=np.float32))
+def noise_of(key: str, shape: tuple[int, ...]) -> Tensor:
+    """Return a held-out clip's noise, standard normal, float32: always the same, in every run.
+
+    key: of the encoded clip. It says what the clip shows, so that no other clip's coming or going changes the noise.
+    """
+    number = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=7).digest())
+    return torch.from_numpy(DRAWS.stream(Purpose.EVALUATION, number).standard_normal(shape, dtype=np.float32))
 
 
 def curve_of(points: Sequence[Point]) -> tuple[tuple[float, float], ...]:

@@ -104,10 +104,8 @@ class Loop:
         stopped = self.state.step < self.pace.total_steps
         self.save()
         self.publish()
-        if not stopped and self.evaluation:
-            self.evaluate(self.evaluation)
-        if not stopped and self.renders and not self.renders.done(self.state.step):
-            self.render(self.renders)
+        if not stopped:
+            self.show_results()
         self.audience.receive(RunFinished(self.state.step, stopped))
 
     def train(self, batches: Iterator[Batch]) -> None:
@@ -118,15 +116,26 @@ class Loop:
             fetched = time.monotonic()
             self.report(self.train_step(micro_batches), started=started, fetched=fetched)
 
-            # Once in a while. Rare work stays out of the step, and reads weights only.
-            if self.pace.checkpoint.due(self.state.step):
-                self.save()
-            # What the last step has learned is measured when all is saved, due or not.
-            last = self.state.step == self.pace.total_steps
-            if self.evaluation and self.evaluation.every.due(self.state.step) and not last:
-                self.evaluate(self.evaluation)
-            if self.renders and self.pace.render.due(self.state.step) and not self.stop_requested():
-                self.render(self.renders)
+            # Once in a while. Rare work stays out of the step, and reads weights only. After the last step all of it
+            # comes, due or not, and the saving first.
+            if self.state.step < self.pace.total_steps:
+                self.do_rare_work()
+
+    def do_rare_work(self) -> None:
+        """Save, measure and render what is due after this step."""
+        if self.pace.checkpoint.due(self.state.step):
+            self.save()
+        if self.evaluation and self.evaluation.every.due(self.state.step):
+            self.evaluate(self.evaluation)
+        if self.renders and self.pace.render.due(self.state.step) and not self.stop_requested():
+            self.render(self.renders)
+
+    def show_results(self) -> None:
+        """Measure and render what the run has come to, as far as it is not asked to stop."""
+        if self.evaluation:
+            self.evaluate(self.evaluation)
+        if self.renders and not self.renders.done(self.state.step) and not self.stop_requested():
+            self.render(self.renders)
 
     def train_step(self, micro_batches: Sequence[Batch]) -> StepResult:
         """Take one optimizer step: its loss is the mean over all samples, whatever the sizes of the micro-batches."""

@@ -96,7 +96,9 @@ def test_each_of_the_means_is_a_listener(tmp_path: Path, world: Outside) -> None
 
 
 def test_the_options_alone_open_nothing_that_the_machine_has_not(tmp_path: Path, world: Outside) -> None:
-    config = config_of(report_to="wandb", push_to_hub=True, webhook_config={"webhook_type": "raw", "callback_url": HOOK})
+    config = config_of(
+        report_to="wandb", push_to_hub=True, webhook_config={"webhook_type": "raw", "callback_url": HOOK}
+    )
     tell_a_run(config, NOTHING, tmp_path / "run")
     assert (world.tracked, world.repositories, world.posts) == ([], [], [])
 

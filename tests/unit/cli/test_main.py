@@ -1,4 +1,4 @@
-"""The command: which configuration it takes, and how it says what ended it."""
+"""The command: what it refuses, and how it says what ended it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from helpers.cli import reeltune_here
-from reeltune.cli import examples, main, train
+from reeltune.cli import main, train
 from reeltune.errors import ShortageError
 
 DATASETS = [
@@ -104,22 +104,6 @@ def test_any_failure_to_make_the_example_is_one_before_training(tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    ("words", "named"),
-    [
-        (["--config", "config/config.json", "example=tiny"], "--config config/config.json and example=tiny"),
-        (["--config", "config/config.json", "env=x"], "--config config/config.json and env=x"),
-        (["--env", "x", "example=tiny"], "--env x and example=tiny"),
-        (["--example", "tiny", "example=tiny"], "--example tiny and example=tiny"),
-        (["env=x", "example=tiny"], "env=x and example=tiny"),
-    ],
-)
-def test_two_names_for_the_configuration_are_refused(place: Path, words: list[str], named: str) -> None:
-    outcome = reeltune_here("train", *words, cwd=place)
-    assert outcome.returncode == 2
-    assert outcome.stderr == f"reeltune: command line: {named} each name a configuration; keep one of them\n"
-
-
-@pytest.mark.parametrize(
     "words", [[], ["--config", "config/config.json"], ["config=config/config.json"], ["env=../config"]]
 )
 def test_one_name_or_none_is_enough(place: Path, words: list[str]) -> None:
@@ -135,11 +119,6 @@ def test_the_dataset_file_is_judged_together_with_the_configuration(place: Path)
     assert "b.cache_dir_vae (data.json, line 13): this option is needed" in outcome.stderr
 
 
-def test_a_setting_without_effect_is_warned_about(place: Path) -> None:
-    outcome = reeltune_here("train", cwd=place)
-    assert "WARNING a: maximum_image_size has no effect" in outcome.stderr
-
-
 @pytest.mark.parametrize("words", [["--verbose", "train"], ["train", "--verbose"], ["train", "seed=1", "--verbose"]])
 def test_verbose_may_stand_before_or_after_the_command(words: list[str]) -> None:
     assert main._parser().parse_known_args(words)[0].verbose is True
@@ -149,8 +128,25 @@ def test_without_verbose_there_is_none() -> None:
     assert main._parser().parse_known_args(["train", "seed=1"])[0].verbose is False
 
 
-def test_a_bundled_dataset_file_is_found_from_anywhere(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    name = "examples/tiny/multidatabackend.json"
-    assert train._datasets_path(name) == examples.examples_folder() / "tiny/multidatabackend.json"
-    assert train._datasets_path("data.json") == Path("data.json")
+@pytest.mark.parametrize("command", ["plan", "prepare", "train"])
+def test_each_command_that_reads_a_configuration_refuses_it_with_the_same_words(place: Path, command: str) -> None:
+    outcome = reeltune_here(command, "lora_rank=0", "learning_rat=1", cwd=place)
+    assert outcome.returncode == 2
+    assert "config/config.json: 2 problems" in outcome.stderr
+    assert "lora_rank (command line): is 0" in outcome.stderr
+    assert "learning_rat (command line): unknown option; nearest is learning_rate" in outcome.stderr
+
+
+@pytest.mark.parametrize("command", ["plan", "prepare", "train"])
+def test_without_a_configuration_each_command_says_how_to_get_one(tmp_path: Path, command: str) -> None:
+    outcome = reeltune_here(command, cwd=tmp_path)
+    assert outcome.returncode == 2
+    assert "config/config.json does not exist" in outcome.stderr
+    assert "`reeltune configure`" in outcome.stderr
+
+
+def test_a_second_ctrl_c_ends_at_once_and_says_what_is_kept(tmp_path, monkeypatch) -> None:
+    fail_with(monkeypatch, KeyboardInterrupt())
+    outcome = reeltune_here("train", cwd=tmp_path)
+    assert outcome.returncode == 1
+    assert outcome.stderr == "reeltune: stopped at once; the last whole checkpoint is kept\n"

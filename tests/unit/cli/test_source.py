@@ -93,7 +93,9 @@ def test_an_environment_lies_over_the_file_and_the_command_line_over_both() -> N
     assert load_source(source_of(*words)).config.training.seed == 3
     assert load_source(source_of(*words, "seed=4")).config.training.seed == 4
     assert load_source(source_of(*words, "--seed", "5")).config.training.seed == 5
-    assert load_source(source_of(*words)).config.training.max_train_steps == 10, "the file's own, which nobody overrides"
+    assert load_source(source_of(*words)).config.training.max_train_steps == 10, (
+        "the file's own, which nobody overrides"
+    )
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT)
@@ -110,7 +112,9 @@ def test_of_several_in_the_environment_our_own_counts(monkeypatch: pytest.Monkey
     assert names_of() == ["config/ducks/config.json"]
 
 
-@pytest.mark.parametrize("words", [("--env", "cats"), ("env=cats",), ("--config", "config/config.json", "--env", "cats")])
+@pytest.mark.parametrize(
+    "words", [("--env", "cats"), ("env=cats",), ("--config", "config/config.json", "--env", "cats")]
+)
 def test_an_environment_that_is_missing_is_an_error_that_lists_those_there_are(words: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match=r"config/cats/config\.json does not exist in .*there are: ducks, mice\."):
         source_of(*words)
@@ -144,6 +148,18 @@ def test_without_any_configuration_there_is_a_way_on() -> None:
 def test_names_that_disagree_are_refused(words: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         source_of(*words)
+
+
+@pytest.mark.parametrize("words", [("--env", ""), ("env=",), ("config=",), ("example=",), ("--example", "")])
+def test_an_empty_name_is_no_wish_for_another_configuration(words: tuple[str, ...]) -> None:
+    kind = words[0].removeprefix("--").removesuffix("=")
+    with pytest.raises(ConfigError, match=f"command line: {kind} needs a value: --{kind} NAME"):
+        source_of(*words)
+
+
+def test_a_folder_is_no_configuration() -> None:
+    with pytest.raises(ConfigError, match="config"):
+        load_source(source_of("--config", "config"))
 
 
 def test_what_named_the_configuration_can_be_typed_again() -> None:
@@ -191,7 +207,9 @@ TEXT = "pretrained_t5_model_name_or_path"
 
 
 def test_a_part_that_repeats_the_base_follows_it_on_the_command_line() -> None:
-    write("config/config.json", OPTIONS | {BASE: "release", TEXT: "release", "pretrained_vae_model_name_or_path": "vae"})
+    write(
+        "config/config.json", OPTIONS | {BASE: "release", TEXT: "release", "pretrained_vae_model_name_or_path": "vae"}
+    )
     loaded = load_source(source_of(f"{BASE}=mine"))
     model = loaded.config.model
     assert (model.base_model, model.pretrained_t5_model_name_or_path) == ("mine", "mine")

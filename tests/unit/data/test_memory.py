@@ -107,6 +107,17 @@ def test_one_file_is_one_clip_by_whatever_path(
     assert looked_at == [clip]
 
 
+def test_a_name_that_is_not_utf_8_is_remembered(tmp_path: Path, looked_at: list[Path]) -> None:
+    place, clip = tmp_path / "clips.json", tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    clip.write_bytes(b"")
+    for _ in range(2):
+        memory = ClipMemory(place)
+        with pytest.raises(UnreadableVideo, match="empty file"):
+            memory.probe(ref(clip))
+        memory.save()
+    assert looked_at == [clip]
+
+
 def test_a_file_that_cannot_be_read_is_remembered_with_its_reason(tmp_path: Path, looked_at: list[Path]) -> None:
     place, broken = tmp_path / "clips.json", tmp_path / "a.mp4"
     broken.write_bytes(b"no video" * 40)

@@ -18,7 +18,7 @@ SHAPE = (256, 256)
 """bitsandbytes keeps eight bits in tensors of 4096 elements or more."""
 
 SCALES = 0.07
-"""Bytes for each weight beside the states themselves: counters, and of eight bits a table and the scale of each block."""
+"""Bytes for each weight beside the states themselves: counters; with eight bits a table and the scales of blocks."""
 
 NAMES = [
     pytest.param(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from helpers.clips import indexed_frames
+from helpers.quickstart import track
 from reeltune.config.datasets import Datasets, EvalDataset, TextEmbeds, VideoDataset, VideoOptions
 from reeltune.config.load import load_config
 from reeltune.config.root import Config
@@ -20,9 +21,7 @@ from reeltune.families.wan.variants import WAN_21
 from reeltune.media import write_mp4
 from reeltune.run.manifest import make_manifest, write_quarantine
 
-
-def silently(items: Iterable[Any], title: str, total: int, unit: str) -> Iterable[Any]:
-    return items
+MEASURED = {"eval_steps_interval": 1}
 
 
 def add_clip(folder: Path, name: str, *, width: int = 160, height: int = 96) -> None:
@@ -44,7 +43,7 @@ def config_of(**options: Any) -> Config:
 
 def manifest_of(*videos: VideoDataset, held_out: tuple[EvalDataset, ...] = (), **options: Any) -> Manifest:
     datasets = Datasets(videos=videos, held_out=held_out, text=TextEmbeds(id="t", cache_dir="text"))
-    return make_manifest(config_of(**options), datasets, WAN_21, silently)
+    return make_manifest(config_of(**options), datasets, WAN_21, track)
 
 
 def names(rows: Iterable[ManifestRow]) -> list[str]:
@@ -83,7 +82,7 @@ def test_when_all_is_pruned_the_table_says_so(clips: Path) -> None:
 def test_held_out_clips_are_apart_and_never_pruned(tmp_path: Path, clips: Path) -> None:
     add_clip(tmp_path / "measured", "alone", width=100)
     measured = EvalDataset(**keys(tmp_path / "measured"))
-    manifest = manifest_of(VideoDataset(**keys(clips)), held_out=(measured,), disable_bucket_pruning=False)
+    manifest = manifest_of(VideoDataset(**keys(clips)), held_out=(measured,), **MEASURED, disable_bucket_pruning=False)
     assert (names(manifest.trained), names(manifest.held_out)) == (["a", "b"], ["alone"])
     assert [row.dataset_id for row in manifest.held_out] == ["measured"]
     assert manifest.rows == (*manifest.trained, *manifest.held_out)
@@ -94,7 +93,7 @@ def test_held_out_clips_do_not_stand_in_for_trained_ones(tmp_path: Path, clips: 
     (tmp_path / "empty/a.mp4").write_bytes(b"no video" * 40)
     (tmp_path / "empty/a.txt").write_text("a clip")
     with pytest.raises(DataError, match="no clip can be trained"):
-        manifest_of(VideoDataset(**keys(tmp_path / "empty")), held_out=(EvalDataset(**keys(clips)),))
+        manifest_of(VideoDataset(**keys(tmp_path / "empty")), held_out=(EvalDataset(**keys(clips)),), **MEASURED)
 
 
 @pytest.mark.parametrize(

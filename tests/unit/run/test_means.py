@@ -215,7 +215,9 @@ def test_strict_refuses_all_that_is_missing_at_once(
     missing = tmp_path / "hook.json"
     options = {**ATTENTION, "report_to": "wandb", "webhook_config": str(missing), "push_to_hub": True}
     assert {note.kind for note in find_means(config_of(**options)).notes} == {"fallback"}
-    with pytest.raises(ConfigError, match="strict is true and something that was asked for is missing: 4 problems") as it:
+    with pytest.raises(
+        ConfigError, match="strict is true and something that was asked for is missing: 4 problems"
+    ) as it:
         find_means(config_of(**options, strict=True))
     for about in ("attention_mechanism", "report_to", "webhook_config", "push_to_hub"):
         assert f"\n  {about}: " in str(it.value)
@@ -228,10 +230,13 @@ def test_what_nothing_can_stand_in_for_is_refused_all_at_once(
     monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="packages that the configuration needs: 2 problems") as it:
         find_means(config_of(optimizer="bnb-lion8bit-paged", base_model_precision="int8-quanto"))
-    assert 'optimizer bnb-lion8bit-paged needs bitsandbytes, which is not installed. Type: pip install "reeltune[bnb]"' in (
-        str(it.value)
+    assert (
+        'optimizer bnb-lion8bit-paged needs bitsandbytes, which is not installed. Type: pip install "reeltune[bnb]"'
+        in (str(it.value))
     )
-    assert 'int8-quanto needs optimum-quanto, which is not installed. Type: pip install "reeltune[quant]"' in str(it.value)
+    assert 'int8-quanto needs optimum-quanto, which is not installed. Type: pip install "reeltune[quant]"' in str(
+        it.value
+    )
 
 
 @pytest.mark.parametrize("option", ["base_model_precision", "text_encoder_1_precision"])

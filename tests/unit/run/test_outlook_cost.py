@@ -15,7 +15,7 @@ from reeltune.run.outlook.cost import cost_outlook
 from unit.run.made_up import LARGE, SQUARE, basis_of, mixed_manifest, of_one
 
 LARGE_TFLOP, SQUARE_TFLOP = 1150.30, 378.53
-"""One sample through the 1.3B model, every block recomputed: three times 82.073 and 4.5 times 200.907; 42.910 and 55.511."""
+"""One sample of the 1.3B model, every block recomputed: 3 * 82.073 + 4.5 * 200.907, and 3 * 42.910 + 4.5 * 55.511."""
 
 LARGE_S, VIDEO_S = 1.8488, 0.41650
 """On an H100. A step: 246.2 / 800 + 401.8 / 640 + 502.3 / 550. A forward pass: 82.07 / 800 + 200.91 / 640."""

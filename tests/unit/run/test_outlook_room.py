@@ -49,7 +49,7 @@ def test_disk_space_is_what_will_be_written(tmp_path: Path) -> None:
 
 
 def test_texts_of_videos_are_encoded_too_and_none_is_longer_than_the_model_reads(tmp_path: Path) -> None:
-    options = {"validation_prompt": "x" * 4000, "validation_negative_prompt": "y" * 40}
+    options: dict[str, Any] = {"validation_prompt": "x" * 4000, "validation_negative_prompt": "y" * 40}
     texts = needs(basis_of(of_one(LARGE), tmp_path, **options))["encoded captions in text"]
     assert texts == (4 + 8 + 2 + 512 + 12) * 4096 * 2
 
@@ -105,9 +105,7 @@ def stages(basis: Basis) -> dict[str, MemoryNeed]:
     return {need.stage: need for need in memory_outlook(basis)}
 
 
-@pytest.mark.parametrize(
-    ("size", "base", "saved", "block"), [("1.3B", 2.84, 3.02, 4.56), ("14B", 28.6, 13.4, 11.6)]
-)
+@pytest.mark.parametrize(("size", "base", "saved", "block"), [("1.3B", 2.84, 3.02, 4.56), ("14B", 28.6, 13.4, 11.6)])
 def test_training_takes_base_adapter_and_activations(size: str, base: float, saved: float, block: float) -> None:
     need = stages(basis_of(of_one(LARGE), size=SIZES[size], train_batch_size=2, use_ema=True))["training"]
     parts = {name: part / GB for name, part in need.parts}

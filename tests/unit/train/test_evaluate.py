@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ from reeltune.data.batches import Item
 from reeltune.families.wan.family import Wan
 from reeltune.objective.shift import Shift
 from reeltune.train.ema import Ema
-from reeltune.train.evaluate import Evaluation, HeldOutClip, Point, curve_of, noise_of, sampler_sigmas
+from reeltune.train.evaluate import Evaluation, Point, curve_of, noise_of, sampler_sigmas
 from reeltune.train.loop import Loop
 from reeltune.train.schedule import Every
 from reeltune.train.state import TrainState
@@ -43,11 +44,8 @@ class Shelf:
         return torch.randn(self.shapes[key], generator=torch.Generator().manual_seed(sum(key.encode())))
 
 
-def held_out(latents: Shelf, keys: dict[str, Bucket], place: int = 0) -> list[HeldOutClip]:
-    return [
-        HeldOutClip(Item(f"{key}.mp4", bucket, latents, key, (f"{key} first", f"{key} second")), place + index)
-        for index, (key, bucket) in enumerate(keys.items())
-    ]
+def held_out(latents: Shelf, keys: dict[str, Bucket]) -> list[Item]:
+    return [Item(f"{key}.mp4", bucket, latents, key, (f"{key} first", f"{key} second")) for key, bucket in keys.items()]
 
 
 def toy_evaluation(loop: Loop, *, every: int = 2, family: Toy | None = None) -> Evaluation:
@@ -109,7 +107,7 @@ def test_the_loss_is_the_formula_with_the_stock_model(
     transformer, state = trained
     shelf = Shelf({"x": (16, 2, 4, 6), "y": (16, 1, 8, 4), "x first": (5, 32), "y first": (3, 32)})
     buckets = {"x": Bucket(48, 32, 5), "y": Bucket(32, 64, 1)}
-    clips = held_out(shelf, buckets, place=3)
+    clips = held_out(shelf, buckets)
     events = measured(Evaluation(Every(1), wan, transformer, {"films": clips}, shelf, Shift(3.0), 3, CPU), state)
     assert set(shelf.asked) == {"x", "y", "x first", "y first"}
     assert [(event.step, event.dataset, event.weights) for event in events] == [
@@ -124,15 +122,16 @@ def test_the_loss_is_the_formula_with_the_stock_model(
         expected = np.zeros((2, 3))
         for clip, sigma in itertools.product(range(2), range(3)):
             key = "xy"[clip]
-            # The stream of purpose 8 at the clip's place, of a seed that is nobody's, as comparisons of runs rely on.
-            stream = np.random.Generator(np.random.Philox(counter=[0, 0, 3 + clip, 0], key=[0, 8]))
+            # The stream of purpose 8 named by the clip, of a seed that is nobody's, as comparisons of runs rely on.
+            number = int(hashlib.blake2b(key.encode(), digest_size=7).hexdigest(), 16)
+            stream = np.random.Generator(np.random.Philox(counter=[0, 0, number, 0], key=[0, 8]))
             noise = stream.standard_normal(shelf.shapes[key], dtype=np.float32)
             text = shelf.read(f"{key} first")
             expected[clip, sigma] = by_formula(stock, shelf.read(key), noise, text, sigmas[sigma])
         # Adapters multiplied beside the weights and merged into them differ by roundings of float32.
         assert event.loss == pytest.approx(expected.mean(), rel=1e-5)
         np.testing.assert_allclose(event.curve, np.stack([sigmas, expected.mean(0)], 1), rtol=1e-5)
-    assert events[0].loss != pytest.approx(events[1].loss, rel=1e-3)
+    assert events[0].loss != pytest.approx(events[1].loss, rel=1e-4)
 
 
 def test_two_measurements_of_the_same_weights_are_equal_whatever_happens_in_between(tmp_path: Path) -> None:
@@ -236,8 +235,8 @@ def test_levels_are_those_that_diffusers_visits(levels: int, shift: float) -> No
 
 def test_each_clip_has_its_own_noise() -> None:
     shape = (1, 4, 2, 4, 4)
-    assert torch.equal(noise_of(1, shape), noise_of(1, shape))
-    assert (noise_of(1, shape) - noise_of(2, shape)).abs().mean() > 0.5
+    assert torch.equal(noise_of("a", shape), noise_of("a", shape))
+    assert (noise_of("a", shape) - noise_of("b", shape)).abs().mean() > 0.5
 
 
 def test_a_curve_has_the_levels_of_all_clips() -> None:

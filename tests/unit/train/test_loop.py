@@ -140,7 +140,9 @@ def test_a_step_without_finite_numbers_moves_nothing_and_is_written_down(tmp_pat
         (3, ("clip-2-0", "clip-2-1")),
         (4, ("clip-3-0", "clip-3-1")),
     ]
-    assert skipped[0].sigmas == pytest.approx([loop.objective.sigma(step=2, index=place, shift=1.0) for place in (0, 1)])  # pyright: ignore[reportAttributeAccessIssue]
+    assert skipped[0].sigmas == pytest.approx(
+        [loop.objective.sigma(step=2, index=place, shift=1.0) for place in (0, 1)]
+    )  # pyright: ignore[reportAttributeAccessIssue]
     assert all(tensor.isfinite().all() for tensor in loop.state.weights()["raw"].values())
     checkpoints = loop.keeping.checkpoints
     two, four = (checkpoints.load(step).weights["raw"] for step in (2, 4))
