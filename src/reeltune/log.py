@@ -9,7 +9,6 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
-
 HARMLESS = {
     "bitsandbytes.backends.cpu.ops": "Failed to load CPU gemm_4bit_forward",
     "diffusers.quantizers.torchao.torchao_quantizer": "Unable to import `torchao` Tensor objects",

@@ -32,7 +32,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file for people and programs."""
     with whole_file(path) as draft:
-        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        # A file name that is not UTF-8 holds lone surrogates; backslashreplace writes them as JSON's own escapes.
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def unused_name(path: Path) -> Path:

@@ -25,6 +25,7 @@ from reeltune.data.buckets import bucket_size
 from reeltune.errors import DataError
 from reeltune.families.wan import encoders
 from reeltune.families.wan import family as wan_family
+from reeltune.machine import packages
 from reeltune.report import hub, webhook
 from reeltune.report.console import TrainingConsole
 from reeltune.run import means, renders, training
@@ -237,7 +238,7 @@ def outside() -> Iterator[Outside]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("HF_TOKEN", "WANDB_API_KEY"):
             patch.setenv(name, "secret")
-        patch.setattr(means, "version_of", lambda name: "1")
+        patch.setattr(packages, "version_of", lambda name: "99")
         patch.setitem(sys.modules, "wandb", world)
         patch.setattr(hub, "hub_client", lambda: world)
         patch.setattr(webhook, "post", world.post)

@@ -28,11 +28,11 @@ from helpers.tiny import copy_prepared
 from reeltune.cli.examples_folder import known_examples
 from reeltune.cli.main import COMMANDS, main
 from reeltune.config.dataset_file import load_datasets
-from reeltune.config.describe import all_described
 from reeltune.config.load import load_config
 from reeltune.config.prompts import load_prompts
 from reeltune.config.words import parse_overrides
 from reeltune.demo.clips import make_clips
+from reeltune.manual.describe import all_described
 from reeltune.media import write_mp4
 from reeltune.run.torch_build import OLD
 

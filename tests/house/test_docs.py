@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from reeltune.config import compatibility, page
-from reeltune.config.compatibility import EFFECTIVE, INERT_HERE, MISSING, NOTED, quickstart_files, statuses
-from reeltune.config.compatibility_rows import CLIPS, OWN, QUICKSTART, SNIPPETS
-from reeltune.config.describe import all_described
 from reeltune.config.foreign import DATASET_INERT, DATASET_NOT_YET, INERT, NOT_YET
 from reeltune.config.root import canonical_names
+from reeltune.manual import compatibility, page
+from reeltune.manual.compatibility import EFFECTIVE, INERT_HERE, MISSING, NOTED, quickstart_files, statuses
+from reeltune.manual.compatibility_rows import CLIPS, OWN, QUICKSTART, SNIPPETS
+from reeltune.manual.describe import all_described
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -15,11 +15,11 @@ import torch
 
 from helpers import effects
 from helpers.quickstart import GIVEN, WEBHOOK, Quickstart, Run, quickstart_in
-from reeltune.config.compatibility_rows import SNIPPETS
 from reeltune.config.load import Loaded
 from reeltune.config.prompts import BUILT_IN
 from reeltune.contracts.family import SkipLayers
 from reeltune.errors import ConfigError
+from reeltune.manual.compatibility_rows import SNIPPETS
 from reeltune.run.assemble import checkpoints_of
 from reeltune.run.resume import choose_start
 

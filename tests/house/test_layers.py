@@ -12,9 +12,9 @@ SOURCE = Path(__file__).parents[2] / "src/reeltune"
 
 LINES = (
     ("errors", "log"),
-    ("contracts", "machine", "media", "randomness", "tensor_files", "whole_files"),
+    ("contracts", "machine", "media", "randomness", "secrets", "tensor_files", "whole_files"),
     ("config",),
-    ("data", "objective", "adapters", "routing", "quantize", "estimate"),
+    ("data", "objective", "adapters", "routing", "quantize", "estimate", "manual"),
     ("cache",),
     ("train", "report", "families", "demo"),
     ("run",),
@@ -25,7 +25,7 @@ LINES = (
 
 LINE_OF = {room: line for line, rooms in enumerate(LINES) for room in rooms}
 
-WITHOUT_TORCH = ("config", "report", "cli", "errors", "log", "media", "machine", "estimate", "randomness")
+WITHOUT_TORCH = ("config", "report", "cli", "errors", "log", "media", "machine", "estimate", "manual", "randomness")
 """Rooms that must open quickly, or that only look at what others wrote."""
 
 
@@ -81,7 +81,7 @@ def test_light_rooms_do_not_import_torch_themselves(path: Path) -> None:
 
 
 def test_only_families_and_declarations_know_a_family_by_name() -> None:
-    allowed = {"families", "config", "demo", "cli"}
+    allowed = {"families", "config", "manual", "demo", "cli"}
     for path in FILES:
         if room_of(path) in allowed:
             continue

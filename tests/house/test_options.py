@@ -10,17 +10,17 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from reeltune.config.datasets import KINDS, VideoOptions
-from reeltune.config.describe import Described, all_described
 from reeltune.config.document import read_document
 from reeltune.config.load import Loaded, load_run
 from reeltune.config.option import told
 from reeltune.config.prompts import load_prompts
 from reeltune.config.root import SECTIONS, all_options
 from reeltune.config.routing import Route, TreadConfig
-from reeltune.config.schema import json_schema
 from reeltune.config.webhooks import KINDS as WEBHOOKS
 from reeltune.config.webhooks import load_webhooks
 from reeltune.contracts.notes import Note
+from reeltune.manual.describe import Described, all_described
+from reeltune.manual.schema import json_schema
 
 ROOT = Path(__file__).parents[2]
 

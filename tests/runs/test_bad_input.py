@@ -177,9 +177,9 @@ def test_a_full_disk_is_foreseen_with_both_numbers(tmp_path: Path, monkeypatch: 
     from reeltune.run import preflight
 
     free = shutil.disk_usage(tmp_path)._replace(free=500_000_000)
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
     preflight.require_room(tmp_path / "cache", 100_000_000, "the encoded clips")
-    with pytest.raises(ShortageError, match=r"the encoded clips need 4\.0 GB at .*0\.5 GB are free"):
+    with pytest.raises(ShortageError, match=r"4\.0 GB are needed at .* for the encoded clips, and 500\.0 MB are free"):
         preflight.require_room(tmp_path / "cache", 4_000_000_000, "the encoded clips")
 
 

@@ -69,6 +69,7 @@ def _fingerprint(path: Path) -> str:
 
 def _read(memory: Path) -> dict[str, list[str | int]]:
     try:
-        return json.loads(memory.read_text(encoding="utf-8"))
+        content = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}  # only a memory: without it the files are read again
+    return content if isinstance(content, dict) else {}

@@ -81,12 +81,13 @@ def _read_plain(path: Path) -> tuple[Tensor, str | None]:
 
 def _read_packed(path: Path) -> tuple[Tensor, str | None]:
     data = gzip.decompress(path.read_bytes())
+    # First: the library judges the header, so that what follows can rely on it.
+    tensors = safetensors.torch.load(data)
+    if _TENSOR not in tensors:
+        raise OSError(f"it holds no {_TENSOR}")
     length = int.from_bytes(data[:8], "little")
-    try:
-        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-    except ValueError as error:
-        raise OSError("its header is damaged") from error
-    return safetensors.torch.load(data)[_TENSOR], metadata.get("checksum")
+    metadata = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
+    return tensors[_TENSOR], metadata.get("checksum")
 
 
 def _packed(data: bytes) -> bytes:

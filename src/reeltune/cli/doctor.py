@@ -12,10 +12,11 @@ from pathlib import Path
 from reeltune.cli.source import DEFAULT_CONFIG, SOURCES, add_source_arguments, find_source, load_source
 from reeltune.errors import ConfigError
 from reeltune.machine.check import Check, State
+from reeltune.machine.packages import TORCH
 
 LINE = "look at this machine, and say what is missing and what to type"
 
-INSTALL = "pip install --force-reinstall torch"
+INSTALL = f"pip install --force-reinstall {TORCH}"
 
 STYLES: dict[State, str] = {"ok": "green", "absent": "dim", "warn": "yellow", "fail": "bold red"}
 MARKS: dict[State, str] = {"ok": "ok", "absent": "-", "warn": "warn", "fail": "FAIL"}
@@ -76,7 +77,7 @@ def show(checks: Sequence[Check]) -> None:
 
 
 def _torch() -> Iterator[Check]:
-    """Yield what concerns PyTorch; return whether its device computes in bfloat16."""
+    """Yield what concerns PyTorch; return whether its device computes in bfloat16, as far as is known."""
     from reeltune.cli.train import quiet_threads
 
     quiet_threads()
@@ -86,7 +87,7 @@ def _torch() -> Iterator[Check]:
     # Not only ImportError: a library of the system that is missing shows as OSError.
     except (ImportError, OSError) as error:
         yield Check("PyTorch", "fail", f"it cannot be imported: {error}", INSTALL)
-        return False
+        return True  # of the GPU nothing is known, so nothing is said against it
     from reeltune.machine.gpu import find_gpus
 
     build = find_torch_build()

@@ -29,7 +29,11 @@ VERBOSE = "say more, for finding faults"
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return the process's exit status."""
-    arguments, rest = _parser().parse_known_args(words)
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(words)
+    if arguments.command is None:
+        parser.print_help()
+        return 2
     from reeltune.log import set_up_logging
 
     set_up_logging(verbose=arguments.verbose)
@@ -68,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"reeltune {__version__}")
     parser.add_argument("--verbose", action="store_true", help=VERBOSE)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands = parser.add_subparsers(dest="command", metavar="command")
     for name in COMMANDS:
         module = _module(name)
         command = commands.add_parser(name, help=module.LINE, description=module.LINE, allow_abbrev=False)

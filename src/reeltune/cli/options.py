@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _answer(words: Sequence[str]) -> str:
-    from reeltune.config.page import answer, overview
+    from reeltune.manual.page import answer, overview
 
     width = shutil.get_terminal_size((120, 24)).columns
     return answer(words, width) if words else overview(width)
@@ -37,19 +37,19 @@ def _answer(words: Sequence[str]) -> str:
 def _json() -> str:
     import json
 
-    from reeltune.config.schema import json_schema
+    from reeltune.manual.schema import json_schema
 
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _markdown() -> str:
-    from reeltune.config.page import markdown
+    from reeltune.manual.page import markdown
 
     return markdown()
 
 
 def _compatibility() -> str:
-    from reeltune.config.compatibility import markdown
+    from reeltune.manual.compatibility import markdown
 
     return markdown()
 

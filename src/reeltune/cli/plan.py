@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reeltune.cli.source import Source, add_source_arguments, find_source, load_source, source_words
+from reeltune.cli.source import Source, add_source_arguments, command, find_source, load_source
 from reeltune.cli.train import make_data
 
 if TYPE_CHECKING:
@@ -25,27 +25,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     """Print the plan."""
     source = find_source(arguments, words)
-    command = " ".join(["reeltune train", shlex.join([*source_words(arguments), *words])]).strip()
     if arguments.json:
         from reeltune.report.outlook import outlook_json
 
         print(outlook_json(_outlook(source)))
     else:
-        _show(source, command)
+        _show(source, command("train", arguments, words))
     return 0
 
 
 def show_plan(paths: Sequence[Path]) -> None:
-    """Print the plan of configuration files that are not in use yet. Raises ReeltuneError for what is wrong with them."""
+    """Print the plan of configuration files that are not in use yet. Raises ReeltuneError."""
     _show(Source(tuple(paths), {}), None)
 
 
-def _show(source: Source, command: str | None) -> None:
+def _show(source: Source, start: str | None) -> None:
     from rich.console import Console
 
     from reeltune.report.outlook import print_outlook
 
-    print_outlook(_outlook(source), Console(), command=command)
+    print_outlook(_outlook(source), Console(), command=start)
 
 
 def _outlook(source: Source) -> Outlook:
@@ -54,5 +53,6 @@ def _outlook(source: Source) -> Outlook:
     from reeltune.run.outlook.page import look_ahead
 
     loaded = load_source(source)
-    make_data(source)
+    # The page alone is on the standard output, so that a program can read it.
+    make_data(source, lambda line: print(line, file=sys.stderr, flush=True))
     return look_ahead(loaded, find_means(loaded.config), track=track)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from reeltune.cli.failures import before_training
-from reeltune.cli.source import add_source_arguments, find_source, load_source
+from reeltune.cli.source import add_source_arguments, command, find_source, load_source
 from reeltune.cli.train import make_data, quiet_threads
 
 LINE = "encode captions and clips into the caches, and stop"
@@ -23,11 +23,12 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         source = find_source(arguments, words)
         loaded = load_source(source)
         print(source.announcement(), flush=True)
-        make_data(source)
+        make_data(source, lambda line: print(line, flush=True))
         from reeltune.report.console import track
         from reeltune.run.training import prepare
 
         prepared = prepare(loaded, track=track)
     clips, prompts = len(prepared.items) + len(prepared.held_out), len(prepared.prompt_keys)
-    print(f"Ready: {clips} clips and {prompts} texts are encoded. Start with: reeltune train")
+    start = command("train", arguments, words)
+    print(f"Ready: {clips} clips and {prompts} texts are encoded. Start with: {start}")
     return 0

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,9 +96,37 @@ def find_datasets(name: str) -> tuple[Path, list[Note]]:
     return path, []
 
 
-def source_words(arguments: argparse.Namespace) -> list[str]:
-    """Return the flags that name the configuration, as they would be typed again."""
-    return [word for kind in SOURCES if (value := getattr(arguments, kind)) for word in (f"--{kind}", str(value))]
+def command(verb: str, arguments: argparse.Namespace, words: Sequence[str], *, leave_out: Collection[str] = ()) -> str:
+    """Return what to type to do something with the same configuration: as it was typed, without secrets.
+
+    leave_out: options that are not to be repeated.
+    """
+    flags = [word for kind in SOURCES if (value := getattr(arguments, kind)) for word in (f"--{kind}", str(value))]
+    kept = _without(words, {*leave_out, *_secret_names()})
+    # A script that starts training says how it is called itself.
+    called = os.environ.get("REELTUNE_COMMAND") if verb == "train" else None
+    return " ".join([called or f"reeltune {verb}", shlex.join([*flags, *kept])]).strip()
+
+
+def _secret_names() -> set[str]:
+    from reeltune.config.option import told
+    from reeltune.config.root import all_options
+
+    return {name for _, name, field in all_options() if told(field, "secret")}
+
+
+def _without(words: Sequence[str], names: Collection[str]) -> list[str]:
+    """Return the words but for those that give one of the options, as name=value or as --name value."""
+    kept: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, _ = word.removeprefix("--").partition("=")
+        if name.replace("-", "_") not in names:
+            kept.append(word)
+        elif not equals and rest and not rest[0].startswith("--"):
+            rest.pop(0)
+    return kept
 
 
 def _named(kind: str, flag: object, overrides: dict[str, str | bool]) -> str | None:

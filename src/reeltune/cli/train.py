@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from reeltune.cli.examples_folder import make_example
 from reeltune.cli.failures import before_training
-from reeltune.cli.source import Source, add_source_arguments, find_source, load_source, source_words
+from reeltune.cli.source import Source, add_source_arguments, command, find_source, load_source
 
 LINE = "train an adapter: clips in, LoRA out"
 
@@ -25,7 +24,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         source = find_source(arguments, words)
         loaded = load_source(source)
         print(source.announcement(), flush=True)
-        make_data(source)
+        make_data(source, lambda line: print(line, flush=True))
     from reeltune.cli.listeners import listeners
     from reeltune.report.console import track
     from reeltune.report.ending import last_screen
@@ -34,7 +33,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
 
     means = find_means(loaded.config)
     outcome = train(loaded, means, track=track, sinks_for=lambda folder: listeners(loaded.config, means, folder))
-    print(last_screen(outcome, _command(arguments, words)))
+    print(last_screen(outcome, command("train", arguments, words, leave_out={"resume_from_checkpoint"})))
     return 0
 
 
@@ -48,15 +47,7 @@ def quiet_threads() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def make_data(source: Source) -> None:
+def make_data(source: Source, say: Callable[[str], None]) -> None:
     """Make the data and the model of a bundled example, where it makes its own."""
     if source.example:
-        make_example(source.example, lambda line: print(line, flush=True))
-
-
-def _command(arguments: argparse.Namespace, words: Sequence[str]) -> str:
-    """Return what to type to go on with this run: as it was typed, but for a wish to start afresh."""
-    kept = [word for word in words if not word.removeprefix("--").startswith("resume_from_checkpoint=")]
-    # A script that calls this command says how it is called itself.
-    command = os.environ.get("REELTUNE_COMMAND", "reeltune train")
-    return " ".join([command, shlex.join([*source_words(arguments), *kept])]).strip()
+        make_example(source.example, say)

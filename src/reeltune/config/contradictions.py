@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from reeltune.config.datasets import Datasets
 from reeltune.config.problems import nearest
@@ -16,6 +18,31 @@ def contradictions(config: Config) -> list[str]:
 
 def contradictions_with_data(config: Config, datasets: Datasets) -> list[str]:
     """Return a sentence for each between the options and the dataset file."""
+    return [*_written_among_clips(config, datasets), *_unmeasurable(config, datasets)]
+
+
+def _written_among_clips(config: Config, datasets: Datasets) -> Iterator[str]:
+    """Refuse to write into a folder of clips: what is written there would be taken for clips at the next start."""
+    written = {
+        "output_dir": config.reporting.output_dir,
+        f"{datasets.text.id}.cache_dir": datasets.text.cache_dir,
+        **{f"{dataset.id}.cache_dir_vae": dataset.cache_dir_vae for dataset in datasets.clips},
+    }
+    for dataset in datasets.clips:
+        clips = _absolute(dataset.instance_data_dir)
+        for name, folder in written.items():
+            if _absolute(folder).is_relative_to(clips):
+                yield (
+                    f"{name} is {folder!r}, which lies in the clips of {dataset.id} ({dataset.instance_data_dir}): "
+                    "nothing is written among clips; name a folder elsewhere"
+                )
+
+
+def _absolute(folder: str) -> Path:
+    return Path(os.path.abspath(Path(folder).expanduser()))
+
+
+def _unmeasurable(config: Config, datasets: Datasets) -> list[str]:
     interval, wanted = config.evaluation.eval_steps_interval, config.evaluation.eval_dataset_id
     there = [dataset.id for dataset in datasets.held_out]
     if not interval:
@@ -37,12 +64,6 @@ def _has_an_end(config: Config) -> Iterator[str]:
         yield "max_train_steps and num_train_epochs are both 0: set one of them, such as max_train_steps=2000"
     elif not training.max_train_steps and training.ignore_final_epochs:
         yield "ignore_final_epochs is true and max_train_steps is 0: nothing would end the run; set max_train_steps"
-
-
-def _average_is_updated(config: Config) -> Iterator[str]:
-    steps = config.training.max_train_steps
-    if config.training.use_ema and 0 < steps < config.training.ema_update_interval:
-        yield "ema_update_interval is larger than max_train_steps: the average would never be updated"
 
 
 def _skipping_has_a_span(config: Config) -> Iterator[str]:
@@ -77,4 +98,4 @@ def _rate_falls(config: Config) -> Iterator[str]:
         )
 
 
-_CHECKS = (_has_an_end, _average_is_updated, _skipping_has_a_span, _one_kind_of_quantization, _rate_falls)
+_CHECKS = (_has_an_end, _skipping_has_a_span, _one_kind_of_quantization, _rate_falls)

@@ -22,7 +22,7 @@ from reeltune.config.datasets import (
 )
 from reeltune.config.document import Document, KeyPath, read_document
 from reeltune.config.foreign import DATASET_INERT, DATASET_NOT_YET
-from reeltune.config.option import told
+from reeltune.config.option import switches_for_numbers, told
 from reeltune.config.problems import Problems, explain, unknown
 from reeltune.contracts.notes import Note
 from reeltune.errors import ConfigError
@@ -62,6 +62,9 @@ def load_datasets(path: Path, notes: list[Note], *, family: str = "wan") -> Data
 def _entry(document: Document, index: int, problems: Problems, notes: list[Note], family: str) -> Entry | None:
     adapter: TypeAdapter[Entry] = TypeAdapter(DatasetEntry)
     content = _renamed(_without_inert(document, index, notes), document, index, problems)
+    if isinstance(content, dict):
+        for path in switches_for_numbers(_kind(content), content):
+            problems.add(_name(document, (index, *path)), document.where((index, *path)), "a number is needed")
     try:
         return adapter.validate_python(_filled_in(content, family))
     except ValidationError as error:

@@ -48,8 +48,6 @@ INERT: Mapping[str, str] = {
     "training_scheduler_timestep_spacing": _FLOW,
     "inference_scheduler_timestep_spacing": "the model's own scheduler configuration is used",
     "aspect_ratio_bucketing": "clips are always grouped by their shape",
-    "aspect_ratio_bucket_min": "the dataset's own minimum_aspect_ratio is meant",
-    "aspect_ratio_bucket_max": "the dataset's own maximum_aspect_ratio is meant",
     "vae_dtype": "clips are encoded in float32, exactly",
     "vae_enable_tiling": "clips are encoded whole, exactly",
     "vae_enable_slicing": "clips are encoded one by one",
@@ -72,6 +70,7 @@ _LYCORIS = "lora_type lycoris is not there yet"
 _OPTIMIZER = "the optimizer's own settings are used; learning_rate can be set"
 _COMPILE = "nothing is compiled"
 _SERIES = "checkpointing_steps and checkpoints_total_limit keep one series"
+_ALL = "all clips of the folder are used"
 _IN_DATASET = "set it in the dataset file, for each dataset"
 
 NOT_YET: Mapping[str, str] = {
@@ -119,8 +118,10 @@ NOT_YET: Mapping[str, str] = {
     "cache_dir": _IN_DATASET,
     "cache_dir_text": _IN_DATASET,
     "cache_dir_vae": _IN_DATASET,
-    "maximum_image_size": _IN_DATASET,
-    "target_downsample_size": _IN_DATASET,
+    "maximum_image_size": "clips are not cropped to other shapes, which is what it is about",
+    "target_downsample_size": "clips are not cropped to other shapes, which is what it is about",
+    "aspect_ratio_bucket_min": _ALL,
+    "aspect_ratio_bucket_max": _ALL,
     "vae_cache_ondemand": "all clips are encoded before training",
     "vae_cache_preprocess": "all clips are encoded before training",
     "vae_cache_disable": "all clips are encoded before training",
@@ -181,7 +182,6 @@ DATASET_INERT: Mapping[str, str] = {
 
 _FIRST_FRAMES = "the first frames of each clip are trained"
 _EQUAL = "every clip is shown once an epoch, and repeats more often"
-_ALL = "all clips of the folder are used"
 
 DATASET_NOT_YET: Mapping[str, str] = {
     "crop_style": "what is left over after the resize is trimmed from both sides alike",

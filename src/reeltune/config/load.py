@@ -22,11 +22,12 @@ from reeltune.config.datasets import Datasets
 from reeltune.config.document import Document, read_document
 from reeltune.config.inert import inert_settings
 from reeltune.config.names import Given, by_own_name, follow_base, texts_read_as_switches
-from reeltune.config.option import told
+from reeltune.config.option import switches_for_numbers, told
 from reeltune.config.places import check_place
-from reeltune.config.problems import Problems, explain
+from reeltune.config.problems import Problems, explain, shortened
 from reeltune.config.prompts import load_prompts
 from reeltune.config.root import SECTIONS, Config, all_options
+from reeltune.config.webhooks import is_inline, load_webhooks
 from reeltune.config.words import read_value
 from reeltune.contracts.notes import Note
 from reeltune.errors import ConfigError
@@ -60,17 +61,35 @@ def load_run(
     if name := _file_named(given, "data_backend_config"):
         path, found_notes = find_datasets(name)
         notes += found_notes
-        datasets = _tried(lambda: load_datasets(path, notes), failures)
+        if path.exists():
+            datasets = _tried(lambda: load_datasets(path, notes), failures)
+        else:
+            failures.append(_no_datasets(path, given["data_backend_config"]))
     if library := _file_named(given, "user_prompt_library"):
         _tried(lambda: load_prompts(Path(library).expanduser()), failures)
     if config is not None and datasets is not None:
         problems.lines.extend(contradictions_with_data(config, datasets))
         _tried(problems.raise_if_any, failures)
+    if "webhook_config" in given:
+        _check_webhooks(given["webhook_config"].value, failures)
     if failures:
         raise ConfigError("\n".join(failures))
     assert config is not None
     assert datasets is not None
     return Loaded(config, datasets, (*notes, *inert_settings(config, datasets)))
+
+
+def _no_datasets(path: Path, named: Given) -> str:
+    return (
+        f"data_backend_config ({named.where}): {path} does not exist. Name the file that lists your clips, or let "
+        "`reeltune configure` write one."
+    )
+
+
+def _check_webhooks(value: Any, failures: list[str]) -> None:
+    """Note what is wrong with the file of webhooks, where one is named and there; one that is missing is no fault."""
+    if isinstance(value, str) and value.strip() and not is_inline(value) and Path(value).expanduser().is_file():
+        _tried(lambda: load_webhooks(Path(value).expanduser()), failures)
 
 
 def load_config(paths: Sequence[Path], overrides: Mapping[str, Any]) -> Config:
@@ -99,7 +118,7 @@ def _gather(
     problems = Problems(str(paths[-1]) if paths else "configuration")
     given: dict[str, Given] = {}
     for path in paths:
-        given |= _from_file(path, problems, notes)
+        given = follow_base(given, _from_file(path, problems, notes), notes)
     notes += texts_read_as_switches(given)
     typed = by_own_name([(name, Given(value, "command line")) for name, value in overrides.items()], problems, notes)
     return follow_base(given, _read_typed(typed), notes), problems
@@ -134,6 +153,8 @@ def _build(given: Mapping[str, Given], problems: Problems) -> Config | None:
     sections = {}
     for section, kind in SECTIONS.items():
         values = {name: given[name].value for name in kind.model_fields if name in given}
+        for name, *_ in switches_for_numbers(kind, values):
+            problems.add(name, given[name].where, f"is {shortened(values.pop(name))}; a number is needed")
         try:
             sections[section] = kind.model_validate(values)
         except ValidationError as error:
@@ -145,7 +166,8 @@ def _build(given: Mapping[str, Given], problems: Problems) -> Config | None:
 
 def _explained(details: list[ErrorDetails], field: FieldInfo) -> str:
     if told(field, "secret"):
-        return "has another form than this option takes; its value is not shown, for it may hold secrets"
+        own = [str(detail["ctx"]["error"]) for detail in details if detail["type"] == "value_error" and "ctx" in detail]
+        return own[0] if own else "has another form than is needed; the value may be secret, and is not shown"
     return explain(details, told(field, "refused"))
 
 

@@ -18,7 +18,7 @@ FLAVOURS: Mapping[str, str] = {
 
 _NO_4_BIT = "Wan's transformer does not survive 4 bits or fewer; int8-quanto and int8-torchao work"
 _NO_ACTIVATIONS = "it rounds activations, whose gradients would be silently wrong; int8-torchao rounds weights only"
-REFUSED_PRECISIONS: Mapping[str, str] = {
+REFUSED_PRECISIONS: dict[str, str] = {
     "nf4*": _NO_4_BIT,
     "int4*": _NO_4_BIT,
     "int2*": _NO_4_BIT,
@@ -27,6 +27,9 @@ REFUSED_PRECISIONS: Mapping[str, str] = {
     "fp8-native": "it is not available; fp8-torchao keeps weights in the same format",
     "*-sdnq": "it is not available; int8-torchao and fp8-torchao are",
 }
+REFUSED_TEXT_PRECISIONS: Mapping[str, str] = REFUSED_PRECISIONS | dict.fromkeys(
+    ("nf4*", "int4*", "int2*"), "fewer than 8 bits are not available; int8-quanto and int8-torchao are"
+)
 Precision = Literal["no_change", "int8-quanto", "int8-torchao", "fp8-quanto", "fp8-torchao"]
 
 
@@ -99,7 +102,7 @@ class ModelOptions(Section):
     text_encoder_1_precision: Precision = option(
         "no_change",
         "Format of the text encoder's weights, for machines whose memory it does not fit.",
-        refused=REFUSED_PRECISIONS,
+        refused=REFUSED_TEXT_PRECISIONS,
     )
     attention_mechanism: Attention = option(
         "diffusers",

@@ -58,18 +58,18 @@ PARTS = (
 """Options that often repeat where the base model is."""
 
 
-def follow_base(given: Mapping[str, Given], typed: Mapping[str, Given], notes: list[Note]) -> dict[str, Given]:
-    """Return files' values with the command line's over them; a part that repeats a file's base follows the base.
+def follow_base(given: Mapping[str, Given], later: Mapping[str, Given], notes: list[Note]) -> dict[str, Given]:
+    """Return one source's values with a later one's over them; a part that repeats the base follows the base.
 
     Otherwise another base on the command line would be mixed with parts of the one that the file names.
     """
-    merged = dict(given) | dict(typed)
-    if BASE not in given or BASE not in typed:
+    merged = dict(given) | dict(later)
+    if BASE not in given or BASE not in later:
         return merged
     for name in PARTS:
-        if name in given and name not in typed and given[name].value == given[BASE].value:
-            merged[name] = typed[BASE]
-            notes.append(Note("fact", name, f"repeats {BASE} in the file, and follows it to {typed[BASE].value}"))
+        if name in given and name not in later and given[name].value == given[BASE].value:
+            merged[name] = later[BASE]
+            notes.append(Note("fact", name, f"repeats {BASE} in the file, and follows it to {later[BASE].value}"))
     return merged
 
 

@@ -6,7 +6,8 @@ Everything that shows options to people is made from these declarations.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -22,6 +23,23 @@ class Section(BaseModel):
         protected_namespaces=(),
         validate_default=True,
     )
+
+
+def switches_for_numbers(kind: type[Section], content: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return where true or false stands and a number is meant, inner objects included: Python would take 1 or 0."""
+    found: list[tuple[str, ...]] = []
+    for name, field in kind.model_fields.items():
+        value, inner = content.get(name), field.annotation
+        if isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, Section):
+            found += [(name, *below) for below in switches_for_numbers(inner, value)]
+        elif isinstance(value, bool) and _takes_numbers_only(inner):
+            found.append((name,))
+    return found
+
+
+def _takes_numbers_only(declared: Any) -> bool:
+    kinds = {declared, *get_args(declared)} - {NoneType}
+    return bool(kinds & {int, float}) and bool not in kinds
 
 
 def option(
@@ -52,7 +70,7 @@ def option(
         "refused": dict(refused or {}),
         "secret": secret,
     }
-    return Field(default, description=description, json_schema_extra=extra, **bounds)
+    return Field(default, description=description, json_schema_extra=extra, repr=not secret, **bounds)
 
 
 def told(field: FieldInfo, what: str) -> Any:

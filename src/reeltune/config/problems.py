@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -11,6 +12,9 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from reeltune.errors import ConfigError, listed
+
+MANY = 10
+"""Choices that are no longer listed one by one."""
 
 
 @dataclass
@@ -55,8 +59,8 @@ def explain(details: list[ErrorDetails], refused: Mapping[str, str] | None = Non
 
 
 def shortened(value: Any, longest: int = 120) -> str:
-    """Return a value as Python would write it, cut where it is too long to be read."""
-    text = repr(value)
+    """Return a value as it would be written, cut where it is too long to be read."""
+    text = {"True": "true", "False": "false", "None": "null"}.get(repr(value), repr(value))
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
@@ -70,8 +74,19 @@ def _refusal(details: list[ErrorDetails], refused: Mapping[str, str]) -> str | N
 
 
 def _phrase(detail: ErrorDetails) -> str:
+    if detail["type"] == "literal_error":
+        return _choices(detail)
     special = WITHOUT_VALUE.get(detail["type"]) or WITH_VALUE.get(detail["type"])
     return special(detail.get("ctx", {})) if special else detail["msg"][0].lower() + detail["msg"][1:]
+
+
+def _choices(detail: ErrorDetails) -> str:
+    """Name what is possible, shortened where it is many, and what is nearest."""
+    expected = str(detail.get("ctx", {})["expected"]).replace("False", "false")
+    names = re.findall(r"'([^']*)'", expected)
+    shown = expected if len(names) <= MANY else f"one of {len(names)} names is needed (reeltune options says which)"
+    words = shown if len(names) > MANY else f"{shown} is needed"
+    return words + nearest(str(detail["input"]), names)
 
 
 WITHOUT_VALUE: Mapping[str, Callable[[dict], str]] = {

@@ -32,6 +32,8 @@ def load_prompts(path: Path) -> tuple[NamedPrompt, ...]:
     document = read_document(path)
     if not isinstance(document.content, dict):
         raise ConfigError(f'{path} holds no prompt library: an object is needed, {{"nickname": "prompt", ...}}')
+    if not document.content:
+        raise ConfigError(f'{path} holds no prompt: write some, {{"nickname": "prompt", ...}}, or unset the option')
     problems = Problems(str(path))
     for name, problem in [*_repeated(document), *_problems(document.content)]:
         problems.add(name, f"line {document.lines.get((name,), 1)}", problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from reeltune.config.option import Section, option
 from reeltune.config.places import check_place
+from reeltune.config.webhooks import is_inline
 
 TrackerName = Literal["wandb", "tensorboard", "csv", "all"]
 
@@ -22,7 +24,12 @@ def check_folder(text: str) -> str:
 
 def check_webhooks(text: str) -> str:
     """Return webhooks as JSON, or the path of a file of them, as it is. Raises ValueError where it can be neither."""
-    return text if text.lstrip()[:1] in ("{", "[") else check_place(text)
+    if re.match(r"\s*https?:", text, re.IGNORECASE):
+        raise ValueError(
+            'an address alone does not say what is posted there; write {"webhook_type": "discord", "webhook_url": '
+            '"..."} or {"webhook_type": "raw", "callback_url": "..."}'
+        )
+    return text if is_inline(text) else check_place(text)
 
 
 def as_list(value: Any) -> Any:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reeltune.contracts.clip import Bucket
+
 
 @dataclass(frozen=True)
 class LatentGeometry:
@@ -36,6 +38,14 @@ class LatentGeometry:
     def latent_shape(self, *, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """Return (C, T, h, w) for a clip of usable frames and aligned sides."""
         return (self.channels, 1 + (frames - 1) // self.temporal, height // self.spatial, width // self.spatial)
+
+    def shape_of(self, bucket: Bucket) -> tuple[int, int, int, int]:
+        """Return (C, T, h, w) of a bucket's samples."""
+        return self.latent_shape(frames=bucket.frames, height=bucket.height, width=bucket.width)
+
+    def tokens_of(self, bucket: Bucket) -> int:
+        """Return N of a bucket's samples."""
+        return self.tokens(frames=bucket.frames, height=bucket.height, width=bucket.width)
 
     def tokens(self, *, frames: int, height: int, width: int) -> int:
         """Return N, the length of the sequence that the transformer sees."""

@@ -136,22 +136,26 @@ class Routing:
 
 @dataclass(frozen=True)
 class StepBound:
-    """The least time that a step can take on a GPU, and the least that the videos of one time can."""
+    """The least times on a GPU: of a step, of the videos of one time, of one measurement, and of the whole run."""
 
     gpu: str
     step_s: float
     renders_s: float
+    evaluation_s: float
+    run_s: float
 
 
 @dataclass(frozen=True)
 class Cost:
-    """tflop: operations of one optimizer step, mean over the buckets, recomputation included; of one time of videos.
+    """tflop: operations of one optimizer step, mean over the buckets, recomputation included; of one time of videos;
+    of one measurement of the held-out clips.
 
-    render_share: of the time of the whole run, steps and videos together; None without videos.
+    render_share: of the time of the whole run, on the first GPU of the bounds; None without videos.
     """
 
     step_tflop: float
     render_tflop: float
+    evaluation_tflop: float
     bounds: tuple[StepBound, ...]
     render_share: float | None
 
@@ -170,22 +174,38 @@ class RenderOutlook:
 
 
 @dataclass(frozen=True)
+class EvaluationOutlook:
+    """The loss on held-out clips. clips: of all these datasets. levels: of noise, at which each clip is measured.
+
+    passes: through the transformer, each time. times: over the whole run, the end included.
+    """
+
+    datasets: tuple[str, ...]
+    clips: int
+    levels: int
+    passes: int
+    times: int
+
+
+@dataclass(frozen=True)
 class DiskNeed:
-    """need_bytes: what is still to be written below a folder. free_bytes: on its disk."""
+    """need_bytes: what is still to be written below a folder. free_bytes: on its disk. option: names the folder."""
 
     what: str
     folder: str
     need_bytes: int
     free_bytes: int
+    option: str
 
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """GPU memory at one stage, and what it is made of."""
+    """GPU memory at one stage, and what it is made of. less_with: options that would make it less, in words."""
 
     stage: str
     need_bytes: int
     parts: tuple[tuple[str, int], ...]
+    less_with: str
 
 
 @dataclass(frozen=True)
@@ -212,6 +232,7 @@ class Outlook:
     routing: Routing | None
     cost: Cost | None
     renders: RenderOutlook | None
+    evaluation: EvaluationOutlook | None
     disk: tuple[DiskNeed, ...]
     memory: tuple[MemoryNeed, ...]
     card: Card | None

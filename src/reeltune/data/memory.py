@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from reeltune.contracts.clip import ClipInfo, FileRef
-from reeltune.data.probe import UnreadableVideo, probe
+from reeltune.data.probe import probe
 from reeltune.whole_files import whole_file
 
 log = logging.getLogger(__name__)
@@ -38,10 +38,9 @@ class ClipMemory:
         name, stamp = str(file.path.resolve()), [file.size_bytes, file.mtime_ns]
         known = self._known.get(name)
         if known is None or known["stamp"] != stamp:
-            self._known[name] = known = {"stamp": stamp, **_look(file.path)}
+            # What cannot be read is not remembered: a disk may come back, or a permission be given.
+            self._known[name] = known = {"stamp": stamp, **_record(probe(file.path))}
             self._changed = True
-        if reason := known.get("unreadable"):
-            raise UnreadableVideo(file.path, reason)
         return ClipInfo(known["width"], known["height"], _unpacked(known["times"]), known["end_s"])
 
     def save(self) -> None:
@@ -57,11 +56,7 @@ class ClipMemory:
             log.debug("clips will be looked at again: %s cannot be written: %s", self._place, error)
 
 
-def _look(path: Path) -> dict[str, Any]:
-    try:
-        info = probe(path)
-    except UnreadableVideo as error:
-        return {"unreadable": error.reason}
+def _record(info: ClipInfo) -> dict[str, Any]:
     return {"width": info.width, "height": info.height, "times": _packed(info.times_s), "end_s": info.end_s}
 
 

@@ -49,11 +49,14 @@ def scan(
     _check_captions(captions, dataset)
     rules = Rules(dataset.video, sizing, minimum_image_size, geometry, model_fps)
     memory = ClipMemory(Path(dataset.cache_dir_vae).expanduser() / MEMORY)
-    rows = [
-        _row(file, captions[file.path], dataset_id=dataset.id, rules=rules, memory=memory)
-        for file in track(files, f"reading {dataset.id}", total=len(files), unit="clips")
-    ]
-    memory.save()
+    try:
+        rows = [
+            _row(file, captions[file.path], dataset_id=dataset.id, rules=rules, memory=memory)
+            for file in track(files, f"reading {dataset.id}", total=len(files), unit="clips")
+        ]
+    finally:
+        # Ctrl-C in a long look must not make the next one as long.
+        memory.save()
     return (*rows, *(_unread_row(path, dataset.id) for path in media.unread))
 
 

@@ -1,10 +1,15 @@
-"""What lies on the disk afterwards, in bytes: cache entries, adapters, checkpoints. File headers are left out."""
+"""What is written to the disk, in bytes: cache entries and checkpoints. File headers are left out."""
 
 from __future__ import annotations
 
 import math
 
+from reeltune.estimate.rare_work import times_due
+
 FLOAT32_BYTES = 4
+
+LAYOUTS = 3
+"""In how many forms a checkpoint holds the adapter: its own, diffusers' and ComfyUI's."""
 
 
 def latent_entry_bytes(shape: tuple[int, int, int, int]) -> int:
@@ -17,16 +22,20 @@ def text_entry_bytes(tokens: int, width: int, *, value_bytes: int = 2) -> int:
     return tokens * width * value_bytes
 
 
-def adapter_bytes(trained_parameters: int) -> int:
-    """Return the size of an adapter file, float32."""
-    return FLOAT32_BYTES * trained_parameters
-
-
-def checkpoint_bytes(trained_parameters: int, *, state_bytes: int, averaged: bool, layouts: int = 2) -> int:
+def checkpoint_bytes(trained_parameters: int, *, state_bytes: int, averaged: bool) -> int:
     """Return the size of a checkpoint.
 
     state_bytes: of the optimizer, for each trained weight. averaged: the moving average is kept as well.
-    layouts: in how many forms the adapter is written for others; each form also holds the average.
     """
     kinds = 2 if averaged else 1
-    return kinds * (1 + layouts) * adapter_bytes(trained_parameters) + state_bytes * trained_parameters
+    return trained_parameters * (kinds * LAYOUTS * FLOAT32_BYTES + state_bytes)
+
+
+def checkpoints_to_come(total: int, *, done: int, every: int, limit: int, there: int) -> int:
+    """Return for how many more checkpoints there must be room, at most at once.
+
+    total, done, every: steps of the run, steps that it goes on from, and those between checkpoints. limit: that are
+    kept. there: how many lie there now.
+    """
+    # One more than are kept: the oldest goes when the newest stands.
+    return min(times_due(every, total, done=done), max(1, limit + 1 - there))

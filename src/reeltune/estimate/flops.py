@@ -41,6 +41,10 @@ class Operations:
     def total(self) -> int:
         return self.linear + self.attention_forward + self.attention_backward
 
+    def times(self, count: int) -> Operations:
+        """Return the operations of doing the same so often."""
+        return Operations(self.linear * count, self.attention_forward * count, self.attention_backward * count)
+
 
 def linear_forward(dimensions: Dimensions, tokens: Tokens) -> int:
     """Return the operations of the blocks' linear layers.
@@ -79,15 +83,6 @@ def step_operations(
         attention_forward=attention * (1 + attention_again),
         attention_backward=attention * 5 // 2,
     )
-
-
-def model_operations(dimensions: Dimensions, tokens: Tokens, *, trained: TrainedPart = "adapter") -> Operations:
-    """Return what forward and backward need when nothing is computed twice: the measure of utilisation.
-
-    Source: Chowdhery et al. 2022, arXiv:2204.02311, appendix B.
-    """
-    attention = attention_forward(dimensions, tokens)
-    return Operations(linear_forward(dimensions, tokens) * _LINEAR_PASSES[trained], attention, 2 * attention)
 
 
 def tokens_by_block(dimensions: Dimensions, tokens: Tokens) -> Sequence[int]:

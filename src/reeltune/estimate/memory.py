@@ -1,10 +1,12 @@
-"""GPU memory by stage, in bytes. The stages follow each other, and each frees what the next does not use.
+"""GPU memory by stage, in bytes. The stages follow each other, and each frees what the next does not use, but for
+what is kept on purpose.
 
 These are sums of what is in use at the peak; a caching allocator holds some more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +20,7 @@ from reeltune.estimate.activations import (
     live_block_bytes,
     saved_bytes,
 )
-from reeltune.estimate.flops import Recomputation, Tokens, TrainedPart
+from reeltune.estimate.flops import Recomputation, Tokens
 from reeltune.estimate.parameters import parameters, quantizable_parameters
 from reeltune.estimate.sizes import TEXT_ENCODER_PARAMETERS, VIDEO_AUTOENCODER_PARAMETERS
 
@@ -27,6 +29,12 @@ CONTEXT_BYTES = 1_000_000_000
 
 TRAINING_BYTES = 1_500_000_000
 """The same in training, with the embeddings, the head and the loss."""
+
+AUTOENCODER_BYTES = FLOAT32_BYTES * VIDEO_AUTOENCODER_PARAMETERS
+"""Of its weights, float32."""
+
+Part = tuple[str, int]
+"""What it is, and its bytes."""
 
 Precision = Literal["float32", "16-bit", "8-bit"]
 """How the base is stored. In 8 bits only the blocks' linear weights are; the rest has 16."""
@@ -37,7 +45,7 @@ class Amount:
     """What a stage needs at its peak, by part."""
 
     stage: str
-    parts: tuple[tuple[str, int], ...]
+    parts: tuple[Part, ...]
 
     @property
     def size_bytes(self) -> int:
@@ -46,38 +54,37 @@ class Amount:
 
 @dataclass(frozen=True)
 class TrainedWeights:
-    """Bytes for each trained weight. weight: of the float32 values that the optimizer moves.
-
-    The base's own copy in its precision, where the base itself is trained, is not among them.
-    """
+    """What is trained, in float32, with its gradients. states, average: bytes for each weight."""
 
     parameters: int
-    weight: int = 4
-    gradient: int = 4
     states: int = 8
     average: int = 0
 
     @property
     def size_bytes(self) -> int:
-        return self.parameters * (self.weight + self.gradient + self.states + self.average)
+        return self.parameters * (2 * FLOAT32_BYTES + self.states + self.average)
 
 
-def text_encoding(*, encoder_parameters: int = TEXT_ENCODER_PARAMETERS, value_bytes: int = 2) -> Amount:
+def text_encoder_bytes(value_bytes: int) -> int:
+    """Return the size of the text encoder's weights. value_bytes: of each."""
+    return TEXT_ENCODER_PARAMETERS * value_bytes
+
+
+def text_encoding(*, value_bytes: int = 2) -> Amount:
     """Return what encoding prompts, one at a time, needs. value_bytes: of each weight."""
     parts = (
-        ("text encoder", encoder_parameters * value_bytes),
+        ("text encoder", text_encoder_bytes(value_bytes)),
         ("one prompt", PROMPT_BYTES),
         ("overhead", CONTEXT_BYTES),
     )
     return Amount("text encoding", parts)
 
 
-def video_encoding(
-    *, frames: int, height: int, width: int, autoencoder_parameters: int = VIDEO_AUTOENCODER_PARAMETERS
-) -> Amount:
-    """Return what encoding a clip in float32 needs."""
+def video_encoding(*, frames: int, height: int, width: int, kept: Sequence[Part] = ()) -> Amount:
+    """Return what encoding a clip in float32 needs. kept: what earlier stages leave on the GPU."""
     parts = (
-        ("autoencoder", autoencoder_parameters * FLOAT32_BYTES),
+        ("autoencoder", AUTOENCODER_BYTES),
+        *kept,
         ("frames at work", encoded_clip_bytes(frames=frames, height=height, width=width)),
         ("overhead", CONTEXT_BYTES),
     )
@@ -91,17 +98,21 @@ def training(
     samples: int,
     precision: Precision,
     weights: TrainedWeights,
-    trained: TrainedPart = "adapter",
     recomputation: Recomputation = "full",
+    kept: Sequence[Part] = (),
 ) -> Amount:
-    """Return what a step needs. samples: that go through the model together."""
-    saved = saved_bytes(dimensions, tokens, trained=trained, recomputation=recomputation)
+    """Return what a step of an adapter needs.
+
+    samples: that go through the model together. kept: what earlier stages leave on the GPU.
+    """
+    saved = saved_bytes(dimensions, tokens, recomputation=recomputation)
     live = 0 if recomputation == "none" else live_block_bytes(dimensions, tokens)
     parts = (
         ("base model", base_bytes(dimensions, precision)),
         ("trained weights, gradients, optimizer", weights.size_bytes),
         ("saved activations", samples * saved),
         ("block at work", samples * live),
+        *kept,
         ("overhead", TRAINING_BYTES),
     )
     return Amount("training", tuple(part for part in parts if part[1]))
@@ -116,15 +127,19 @@ def rendering(
     frames: int,
     height: int,
     width: int,
-    autoencoder_parameters: int = VIDEO_AUTOENCODER_PARAMETERS,
+    kept: Sequence[Part] = (),
 ) -> Amount:
-    """Return what a validation video needs: all of training's weights stay, and the autoencoder comes beside them."""
+    """Return what a validation video needs: all of training's weights stay, and the autoencoder is beside them.
+
+    kept: what earlier stages leave on the GPU, the autoencoder not counted again.
+    """
     block = forward_block_bytes(dimensions, tokens)
     decoding = decoded_clip_bytes(frames=frames, height=height, width=width)
     parts = (
         ("base model", base_bytes(dimensions, precision)),
         ("trained weights, gradients, optimizer", weights.size_bytes),
-        ("autoencoder", autoencoder_parameters * FLOAT32_BYTES),
+        ("autoencoder", AUTOENCODER_BYTES),
+        *kept,
         # First the one, then the other.
         ("block or frames at work", max(block, decoding)),
         ("overhead", CONTEXT_BYTES),

@@ -21,6 +21,7 @@ from huggingface_hub.errors import (
 )
 
 from reeltune.errors import ModelError
+from reeltune.secrets import without_secrets
 
 
 def is_repository(source: str) -> bool:
@@ -100,5 +101,5 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _first_line(error: Exception) -> str:
-    """Return the first line of a message, or the name of its kind when it has none."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    """Return the first line of a message, without signatures in addresses, or the name of its kind when it has none."""
+    return without_secrets(str(error).strip().partition("\n")[0]) or type(error).__name__

@@ -13,6 +13,7 @@ from typing import TypeVar
 import diffusers
 import torch
 import transformers
+from rich.filesize import decimal
 from safetensors import SafetensorError
 from torch import nn
 
@@ -35,7 +36,7 @@ def reported_loading(name: str, place: Path) -> Iterator[None]:
     started = time.monotonic()
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
-    log.info("loading the %s (%s)", name, f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB")
+    log.info("loading the %s (%s)", name, decimal(size))
     try:
         yield
     except (OSError, ValueError, SafetensorError) as error:

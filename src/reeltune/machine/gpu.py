@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,11 +35,6 @@ def find_gpus() -> list[Gpu]:
     if output := _output(*_NVIDIA, _NVIDIA_FORMAT):
         return visible(parse_nvidia(output), os.environ.get("CUDA_VISIBLE_DEVICES"))
     return parse_amd(_output(*_AMD))
-
-
-def apple_gpu() -> bool:
-    """Tell whether this is a Mac whose GPU shares the memory of the machine."""
-    return platform.system() == "Darwin" and platform.machine() == "arm64"
 
 
 def parse_nvidia(output: str) -> list[Gpu]:

@@ -1,35 +1,57 @@
-"""Which packages are installed, without importing any of them."""
+"""The packages that some options need: what each is for and what brings it. Asked for without importing any."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class OptionalPackage:
-    """A package that some options need. install: the command that brings it."""
+    """A package that some options need, from version `at_least` on. install: the command that brings it."""
 
     distribution: str
+    at_least: str
     purpose: str
     install: str
 
 
+def _extra(name: str) -> str:
+    return f'pip install "reeltune[{name}]"'
+
+
 OPTIONAL: tuple[OptionalPackage, ...] = (
-    OptionalPackage("torchao", "base_model_precision int8-torchao, fp8-torchao", 'pip install "reeltune[quant]"'),
-    OptionalPackage("optimum-quanto", "base_model_precision int8-quanto, fp8-quanto", 'pip install "reeltune[quant]"'),
-    OptionalPackage("bitsandbytes", "optimizers bnb-*, with states of 8 bits", 'pip install "reeltune[bnb]"'),
-    OptionalPackage("wandb", "report_to wandb", 'pip install "reeltune[wandb]"'),
-    OptionalPackage("tensorboard", "report_to tensorboard", 'pip install "reeltune[tensorboard]"'),
+    OptionalPackage("torchao", "0.14", "base_model_precision int8-torchao, fp8-torchao", _extra("quant")),
+    OptionalPackage("optimum-quanto", "0.2.7", "base_model_precision int8-quanto, fp8-quanto", _extra("quant")),
+    OptionalPackage("bitsandbytes", "0.46", "optimizers bnb-*, with states of 8 bits", _extra("bnb")),
+    OptionalPackage("wandb", "0.19", "report_to wandb", _extra("wandb")),
+    OptionalPackage("tensorboard", "2.18", "report_to tensorboard", _extra("tensorboard")),
     OptionalPackage(
         "sageattention",
+        "2.1.1",
         "attention_mechanism sageattention, for videos",
-        # What the package index calls sageattention is version 1.
+        # What the package index calls sageattention is version 1, which diffusers does not take.
         "pip install --no-build-isolation git+https://github.com/thu-ml/SageAttention",
     ),
-    OptionalPackage("xformers", "attention_mechanism xformers, for videos", "pip install xformers"),
-    OptionalPackage("scipy", "validation_noise_scheduler euler, for its beta distribution", "pip install scipy"),
+    OptionalPackage("xformers", "0.0.29", "attention_mechanism xformers, for videos", "pip install xformers"),
 )
+
+PACKAGES: Mapping[str, OptionalPackage] = {package.distribution: package for package in OPTIONAL}
+
+TORCH = "torch==2.13.0"
+"""PyTorch, in the version that the tests ran with, for commands that install another build of it."""
+
+
+def missing(distribution: str) -> str | None:
+    """Say what keeps one of PACKAGES from being used, and what to type; None when it is here and new enough."""
+    package, version = PACKAGES[distribution], version_of(distribution)
+    if version is None:
+        return f"{distribution} is not installed ({package.install})"
+    if _numbers(version) < _numbers(package.at_least):
+        return f"{distribution} is {version}, and {package.at_least} or newer is needed ({package.install})"
+    return None
 
 
 def version_of(distribution: str) -> str | None:
@@ -38,3 +60,7 @@ def version_of(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

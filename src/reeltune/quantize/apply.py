@@ -67,8 +67,16 @@ def _with_torchao(module: nn.Module, names: frozenset[str], config: object) -> N
     from torchao.quantization import quantize_
 
     quantize_(module, config, filter_fn=lambda layer, name: name in names)  # pyright: ignore[reportArgumentType]
-    # PEFT says so at every layer that an adapter is put on, now and when one is loaded. Nothing is merged here.
-    warnings.filterwarnings("ignore", r"TorchaoLoraLinear was instantiated without `get_apply_tensor_subclass`")
+    _expect_adapters()
+
+
+def _expect_adapters() -> None:
+    """Silence what PEFT says at every torchao layer that an adapter is put on, now or later: it cannot be merged.
+
+    Nothing is merged here. Python keeps one of equal filters, however often it is told.
+    """
+    about = r"TorchaoLoraLinear was instantiated without `get_apply_tensor_subclass`"
+    warnings.filterwarnings("ignore", about, UserWarning, module=r"peft\.tuners\.lora\.torchao")
 
 
 PRECISIONS: dict[str, Quantize] = {

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 from reeltune.errors import ConfigError
+from reeltune.machine.packages import missing
 
-_PACKAGES = {"quanto": ("optimum-quanto", "optimum", "optimum.quanto"), "torchao": ("torchao", "torchao")}
-"""By the ending of a precision's name: the package, and the modules that are there when it is, outermost first."""
+LIBRARIES = {"quanto": "optimum-quanto", "torchao": "torchao"}
+"""By the ending of a precision's name, the package in `machine.packages`."""
 
 
 def require_package(precision: str) -> None:
     """Raise ConfigError, naming what to install, when the package of a precision such as `int8-torchao` is missing."""
-    package, *modules = _PACKAGES[precision.rpartition("-")[2]]
-    # Outermost first: a module cannot be looked for inside a package that is not there.
-    if not all(importlib.util.find_spec(module) for module in modules):
-        raise ConfigError(
-            f'{precision} needs {package}, which is not installed. Type: pip install "reeltune[quant]", '
-            "or set the precision to no_change."
-        )
+    if problem := missing(LIBRARIES[precision.rpartition("-")[2]]):
+        raise ConfigError(f"{precision} cannot be used: {problem}. Install that, or set the precision to no_change.")

@@ -7,7 +7,6 @@ The price is that a message may be lost: when the queue is full, when all tries 
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 import traceback
@@ -15,12 +14,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from reeltune.secrets import without_secrets
+
 log = logging.getLogger(__name__)
 
 Job = Callable[[], object]
-
-SIGNED = re.compile(r"(https?://)(?:[^\s/@'\"]+@)?([^\s?'\"]+)(?:\?[^\s'\"]*)?")
-TOKEN = re.compile(r"\b(?:hf_|api_org_)[A-Za-z0-9]{16,}|\b[Bb]earer\s+\S+")
 
 
 class TryAgain(Exception):
@@ -139,8 +137,3 @@ class Background:
         if kind not in self._said:
             self._said.add(kind)
             log.warning("%s %s", self._name, what)
-
-
-def without_secrets(text: str) -> str:
-    """Return a text without access tokens, and with addresses cut before their query and after their user."""
-    return TOKEN.sub("***", SIGNED.sub(r"\1\2", text))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
+from reeltune.contracts.checkpoints import name_of, steps_in
 from reeltune.contracts.outcome import Outcome
 
 
@@ -41,9 +42,9 @@ def _places(folder: Path, result: Path) -> Iterator[tuple[str, str]]:
         yield "adapter for ComfyUI", _with_size(comfyui)
     if video := _newest(folder / "validation", "*.mp4"):
         yield "newest video", str(video)
-    if checkpoints := _checkpoints(folder):
-        older = len(checkpoints) - 1
-        yield "newest checkpoint", f"{checkpoints[-1]}" + f" ({older} older)" * (older > 0)
+    if steps := steps_in(folder):
+        *older, newest = steps
+        yield "newest checkpoint", f"{folder / name_of(newest)}" + f" ({len(older)} older)" * bool(older)
     for name, file in (("each clip, used or not", "manifest.jsonl"), ("losses and events", "events.jsonl")):
         if (folder / file).exists():
             yield name, str(folder / file)
@@ -76,9 +77,3 @@ def _newest(folder: Path, pattern: str) -> Path | None:
     """Return the file that was written last. Hidden ones are drafts: they may be cut short."""
     paths = (path for path in folder.glob(pattern) if not path.name.startswith("."))
     return max(paths, key=lambda path: (path.stat().st_mtime, path.name), default=None)
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    """Return the whole checkpoints by step; hidden and superseded ones do not count."""
-    matches = [re.fullmatch(r"checkpoint-(\d+)", path.name) for path in folder.glob("checkpoint-*")]
-    return [folder / match[0] for match in sorted(filter(None, matches), key=lambda match: int(match[1]))]

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -70,7 +71,6 @@ class HubSink:
         self._background = background or Background("push_to_hub", waits=(2.0, 10.0, 30.0))
         self._api: Any = None
         self._full_name: str | None = None
-        self._newest: tuple[int, Path] | None = None
         self._videos: tuple[int, list[Path]] = (-1, [])
 
     def receive(self, event: Event) -> None:
@@ -79,8 +79,9 @@ class HubSink:
                 # At once, so that a missing permission is known before days of training.
                 self._background.submit("repository", lambda: _tried(self._open))
             case CheckpointSaved() if self._push_checkpoints:
-                self._newest = (event.step, self._kept(event))
-                self._background.submit("checkpoint", lambda: _tried(self._upload_newest), instead=True)
+                place = self._kept(event)
+                upload = partial(self._upload_checkpoint, event.step, place)
+                self._background.submit("checkpoint", lambda: _tried(upload), instead=True)
             case SampleRendered():
                 step, videos = self._videos
                 self._videos = (event.step, [*videos, event.path] if step == event.step else [event.path])
@@ -118,12 +119,10 @@ class HubSink:
             return event.path
         return place
 
-    def _upload_newest(self) -> None:
-        assert self._newest is not None
-        step, place = self._newest
+    def _upload_checkpoint(self, step: int, place: Path) -> None:
         self._upload(place, ADAPTER_FILES, f"Checkpoint of step {step}")
         for kept in self._folder.glob(_kept_name("*")):
-            # Those of steps that were never uploaded are of no use any more either.
+            # Those of earlier steps, never uploaded, are of no use any more either; later ones still wait.
             if int(kept.name.split("-")[1].split(".")[0]) <= step:
                 shutil.rmtree(kept, ignore_errors=True)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from reeltune.report.background import without_secrets
+from reeltune.secrets import without_secrets
 
 PRIVATE = re.compile(r"(^|_)(token|key|secret|password)s?$|webhook|credential", re.IGNORECASE)
 """Names of settings that no card shows, whoever passes them."""
@@ -22,7 +22,7 @@ PRIVATE = re.compile(r"(^|_)(token|key|secret|password)s?$|webhook|credential", 
 class Sampling:
     """How the validation videos were made.
 
-    scheduler: diffusers' name of its class. scheduler_settings: what differs from the base model's own configuration.
+    sampler: as validation_noise_scheduler names it; unipc is the base model's own. flow_shift: None is the model's own.
     """
 
     prompt: str
@@ -33,26 +33,22 @@ class Sampling:
     fps: float
     steps: int
     guidance: float
-    scheduler: str
-    scheduler_settings: Mapping[str, Any] = field(default_factory=dict)
+    sampler: Literal["unipc", "euler"]
+    flow_shift: float | None
 
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card says. base_model: its name on the hub, None for a folder of one's own. settings: name to value.
+    """What a card says. base_model: its name on the hub, None for a place of one's own. settings: name to value.
 
-    prompts: of the validation videos, by the names that are in the names of their files.
-    license: of the adapter, by the hub's short names; None says nothing.
+    prompts: of the validation videos, by what their files' names have of them.
     """
 
     title: str
     base_model: str | None
-    adapter: Literal["lora", "lycoris"]
     settings: Mapping[str, Any]
     sampling: Sampling
-    prompts: Mapping[str, str] = field(default_factory=dict)
-    tags: tuple[str, ...] = ()
-    license: str | None = None
+    prompts: Mapping[str, str]
 
 
 def model_card(facts: CardFacts, *, repo: str, videos: Sequence[str]) -> str:
@@ -66,7 +62,7 @@ def model_card(facts: CardFacts, *, repo: str, videos: Sequence[str]) -> str:
                 "",
                 f"# {facts.title}",
                 "",
-                f"{NOUNS[facts.adapter]} for {_link(facts.base_model)}, trained with reeltune.",
+                f"A LoRA adapter for {_link(facts.base_model)}, trained with reeltune.",
                 "",
                 *_gallery(videos),
                 "## How to use it",
@@ -91,19 +87,17 @@ def model_card(facts: CardFacts, *, repo: str, videos: Sequence[str]) -> str:
 
 
 def snippet(facts: CardFacts, repo: str) -> str:
-    """Return Python code that makes a video as the validation videos were made."""
+    """Return Python code that makes a video as the validation videos were made, as far as diffusers' parts go."""
     sampling = facts.sampling
-    extra = "".join(f", {name}={value!r}" for name, value in sampling.scheduler_settings.items())
     return "\n".join(
         [
             "import torch",
-            f"from diffusers import DiffusionPipeline, {sampling.scheduler}",
+            "from diffusers import DiffusionPipeline",
             "from diffusers.utils import export_to_video",
-            *IMPORTS[facts.adapter],
             "",
             f"pipe = DiffusionPipeline.from_pretrained({facts.base_model or OWN_BASE!r}, dtype=torch.bfloat16)",
-            f"pipe.scheduler = {sampling.scheduler}.from_config(pipe.scheduler.config{extra})",
-            *(line.format(repo=repo) for line in LOADING[facts.adapter]),
+            *_scheduler(sampling),
+            f'pipe.load_lora_weights("{repo}", weight_name="pytorch_lora_weights.safetensors")',
             'pipe.to("cuda")',
             "",
             "frames = pipe(",
@@ -122,21 +116,14 @@ def snippet(facts: CardFacts, repo: str) -> str:
 
 OWN_BASE = "path/to/the/base/model"
 
-NOUNS: Mapping[str, str] = {"lora": "A LoRA adapter", "lycoris": "A LyCORIS adapter"}
 
-IMPORTS: Mapping[str, tuple[str, ...]] = {
-    "lora": (),
-    "lycoris": ("from huggingface_hub import hf_hub_download", "from lycoris import create_lycoris_from_weights"),
-}
-
-LOADING: Mapping[str, tuple[str, ...]] = {
-    "lora": ('pipe.load_lora_weights("{repo}", weight_name="pytorch_lora_weights.safetensors")',),
-    "lycoris": (
-        'file = hf_hub_download("{repo}", "pytorch_lora_weights.safetensors")',
-        "adapter, _ = create_lycoris_from_weights(1.0, file, pipe.transformer)",
-        "adapter.merge_to()",
-    ),
-}
+def _scheduler(sampling: Sampling) -> list[str]:
+    """Return the lines that set the pipeline's scheduler; none where the model's own is as it was."""
+    if sampling.sampler != "unipc":
+        return [f"# The validation videos were made with another sampler, reeltune's {sampling.sampler}."]
+    if sampling.flow_shift is None:
+        return []
+    return [f"pipe.scheduler = pipe.scheduler.from_config(pipe.scheduler.config, flow_shift={sampling.flow_shift})"]
 
 
 def _head(facts: CardFacts, videos: Sequence[str]) -> str:
@@ -150,8 +137,7 @@ def _head(facts: CardFacts, videos: Sequence[str]) -> str:
     data = ModelCardData(
         library_name="diffusers",
         pipeline_tag="text-to-video",
-        tags=list(dict.fromkeys(["text-to-video", "diffusers", "reeltune", facts.adapter, *facts.tags])),
-        license=facts.license,
+        tags=["text-to-video", "diffusers", "reeltune", "lora"],
         widget=shown or None,
         **kind,
     )
@@ -181,8 +167,8 @@ def _shown(sampling: Sampling) -> dict[str, Any]:
         "size": f"{sampling.width}x{sampling.height}, {sampling.frames} frames at {sampling.fps:g} fps",
         "steps": sampling.steps,
         "guidance": sampling.guidance,
-        "scheduler": sampling.scheduler,
-        **sampling.scheduler_settings,
+        "sampler": sampling.sampler,
+        "flow shift": "the model's own" if sampling.flow_shift is None else sampling.flow_shift,
     }
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.text import Text
 
-from reeltune.contracts.outlook import Cost, Outlook, RenderOutlook, Routing
+from reeltune.contracts.outlook import Cost, EvaluationOutlook, Outlook, RenderOutlook, Routing, StepBound
 from reeltune.report.outlook_layout import Paper, named, table, title, wrapped
 from reeltune.report.outlook_words import counted, share, span, tflop
 
@@ -21,10 +21,10 @@ def routing_lines(outlook: Outlook, paper: Paper) -> list[Text]:
 
 
 def time_lines(outlook: Outlook, paper: Paper) -> list[Text]:
-    """Return the videos, the operations and the least times; nothing where neither is known."""
-    if outlook.renders is None and outlook.cost is None:
+    """Return the videos, what is measured, the operations and the least times; nothing where none is known."""
+    rows = [*_videos(outlook.renders), *_evaluation(outlook.evaluation), *_operations(outlook.cost)]
+    if not rows:
         return []
-    rows = [*_videos(outlook.renders), *_operations(outlook.cost)]
     return [title("Videos and time"), *named(rows, paper), *_bounds(outlook, paper)]
 
 
@@ -46,29 +46,40 @@ def _videos(renders: RenderOutlook | None) -> Iterator[tuple[str, str]]:
     yield "", f"{sizes}, {shape}"
 
 
+def _evaluation(evaluation: EvaluationOutlook | None) -> Iterator[tuple[str, str]]:
+    if evaluation is None:
+        return
+    clips = f"{counted(evaluation.clips, 'clip')} of {', '.join(evaluation.datasets)}"
+    yield "held-out loss", f"{counted(evaluation.times, 'time')} in the run; {clips}"
+    levels = counted(evaluation.levels, "noise level")
+    yield "", f"{levels} each, {counted(evaluation.passes, 'forward pass', 'forward passes')} each time"
+
+
 def _operations(cost: Cost | None) -> Iterator[tuple[str, str]]:
     if cost is None:
         return
     videos = f", {tflop(cost.render_tflop)} for the videos each time" if cost.render_tflop else ""
-    yield "operations", f"{tflop(cost.step_tflop)} a step{videos}"
+    loss = f", {tflop(cost.evaluation_tflop)} for the held-out loss each time" if cost.evaluation_tflop else ""
+    yield "operations", f"{tflop(cost.step_tflop)} a step{videos}{loss}"
     if cost.render_share is not None:
         yield "videos' share", f"{share(cost.render_share)} of the run's time"
 
 
 def _bounds(outlook: Outlook, paper: Paper) -> list[Text]:
-    cost, renders = outlook.cost, outlook.renders
-    if cost is None or not cost.bounds:
+    if outlook.cost is None or not outlook.cost.bounds:
         return []
-    times = renders.times if renders else 0
-    head = ["at least, on", "a step", *["videos each time"] * bool(times), "whole run", ""]
+    columns = list(_columns(outlook))
     rows = [
-        [
-            bound.gpu,
-            span(bound.step_s),
-            *[span(bound.renders_s)] * bool(times),
-            span(outlook.length.total_steps * bound.step_s + times * bound.renders_s),
-            "",
-        ]
-        for bound in cost.bounds
+        ["at least, on", *(head for head, _ in columns), ""],
+        *([bound.gpu, *(span(seconds(bound)) for _, seconds in columns), ""] for bound in outlook.cost.bounds),
     ]
-    return [*table([head, *rows], paper), *wrapped(CAUTION, paper, first="  ", indent=2)]
+    return [*table(rows, paper), *wrapped(CAUTION, paper, first="  ", indent=2)]
+
+
+def _columns(outlook: Outlook) -> Iterator[tuple[str, Callable[[StepBound], float]]]:
+    yield "a step", lambda bound: bound.step_s
+    if outlook.renders:
+        yield "videos each time", lambda bound: bound.renders_s
+    if outlook.evaluation:
+        yield "held-out loss", lambda bound: bound.evaluation_s
+    yield "whole run", lambda bound: bound.run_s

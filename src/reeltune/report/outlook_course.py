@@ -29,7 +29,7 @@ def _length(length: Length) -> Iterator[tuple[str, str]]:
     yield "steps", f"{length.total_steps:,}, set by {length.ended_by}"
     if length.done:
         left = max(0, length.total_steps - length.done)
-        yield "done so far", f"{counted(length.done, 'step')}, in the newest checkpoint; {left:,} are left"
+        yield "done so far", f"{counted(length.done, 'step')}, saved in a checkpoint; {left:,} are left"
     samples = counted(length.batch_size * length.accumulation, "sample")
     yield (
         "a step",

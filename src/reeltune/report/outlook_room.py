@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rich.filesize import decimal
 from rich.text import Text
 
 from reeltune.contracts.outlook import Card, DiskNeed, MemoryNeed, Outlook
 from reeltune.report.outlook_layout import BAD, Paper, table, title, wrapped
-from reeltune.report.outlook_words import bytes_on_disk, gib
+from reeltune.report.outlook_words import gib
 
 
 def disk_lines(outlook: Outlook, paper: Paper) -> list[Text]:
     """Return what is to be written on each disk, and what is free there; nothing where nothing is written."""
     lines = []
     for number, needs in enumerate(_by_disk(outlook.disk)):
-        rows = [[need.what, bytes_on_disk(need.need_bytes), need.folder] for need in needs]
+        rows = [[need.what, decimal(need.need_bytes), need.folder] for need in needs]
         lines += _headed("Another disk" if number else "Disk space", _against_free(needs), paper)
         lines += table(rows, paper)
     return lines
@@ -30,20 +31,25 @@ def memory_lines(outlook: Outlook, paper: Paper) -> list[Text]:
 
 
 def shortages(outlook: Outlook) -> Iterator[str]:
-    """Yield a sentence for each thing that will not fit."""
-    for needs in _by_disk(outlook.disk):
-        if _lacks_space(needs):
-            what = ", ".join(need.what for need in needs)
-            yield f"{what}: {bytes_on_disk(_total(needs))} are needed and {bytes_on_disk(needs[0].free_bytes)} are free"
+    """Yield a sentence for each thing that will not fit, with what helps."""
+    yield from (_disk_shortage(needs) for needs in _by_disk(outlook.disk) if _lacks_space(needs))
     for need in outlook.memory:
         if outlook.card and (lacking := _lacking(need, outlook.card)):
-            yield f"{need.stage}: {gib(need.need_bytes)} GiB of GPU memory, {lacking}"
+            yield f"{need.stage}: {gib(need.need_bytes)} GiB of GPU memory, {lacking}{_help(need, outlook.card)}"
 
 
 def _by_disk(needs: Sequence[DiskNeed]) -> list[list[DiskNeed]]:
     """Return the needs of each disk. Folders are on one disk when the same is free there."""
     disks = dict.fromkeys(need.free_bytes for need in needs)
     return [[need for need in needs if need.free_bytes == free] for free in disks]
+
+
+def _disk_shortage(needs: Sequence[DiskNeed]) -> str:
+    written = [need for need in needs if need.need_bytes]
+    what = ", ".join(dict.fromkeys(need.what for need in written))
+    options = ", ".join(dict.fromkeys(need.option for need in written))
+    sizes = f"{decimal(_total(needs))} are needed and {decimal(needs[0].free_bytes)} are free"
+    return f"{what}: {sizes}; make room, or name folders on another disk: {options}"
 
 
 def _total(needs: Sequence[DiskNeed]) -> int:
@@ -55,7 +61,7 @@ def _lacks_space(needs: Sequence[DiskNeed]) -> bool:
 
 
 def _against_free(needs: Sequence[DiskNeed]) -> Text:
-    sizes = f"{bytes_on_disk(_total(needs))} of {bytes_on_disk(needs[0].free_bytes)} free"
+    sizes = f"{decimal(_total(needs))} of {decimal(needs[0].free_bytes)} free"
     return Text.assemble(sizes, (", NOT ENOUGH" if _lacks_space(needs) else "", BAD))
 
 
@@ -80,3 +86,10 @@ def _lacking(need: MemoryNeed, card: Card) -> str:
     if need.need_bytes > card.memory_bytes:
         return "more than the card has"
     return "more than is free now" if need.need_bytes > card.free_bytes else ""
+
+
+def _help(need: MemoryNeed, card: Card) -> str:
+    """Return what would make a stage fit; programs that use the card can be ended only where it is large enough."""
+    ways = ["end what else uses it"] * (need.need_bytes <= card.memory_bytes)
+    ways += [f"less with {need.less_with}"] * bool(need.less_with)
+    return "; ".join(["", *ways])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-from rich.filesize import decimal
-
 GIB = 2**30
 
 _LARGE = ((10**9, "billion"), (10**6, "million"))
@@ -44,11 +42,6 @@ def span(seconds: float) -> str:
 def tflop(operations: float) -> str:
     """Return operations in units of 10^12, with three digits that count."""
     return f"{_digits(operations, 3)} TFLOP"
-
-
-def bytes_on_disk(size: int) -> str:
-    """Return bytes in the units that disks are sold in: 23.4 MB."""
-    return decimal(size)
 
 
 def gib(size: int) -> str:

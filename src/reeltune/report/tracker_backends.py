@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from reeltune.report.background import without_secrets
+from reeltune.secrets import without_secrets
 from reeltune.whole_files import whole_file
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,13 @@ class Backend(Protocol):
         """Open; the run goes on from this step, and what is known of later ones no longer counts."""
         ...
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None: ...
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Take the numbers of a step: a value for each of SCALARS."""
+        ...
+
+    def evaluation(self, step: int, values: Mapping[str, float]) -> None:
+        """Take what was measured after a step; its names differ from run to run."""
+        ...
 
     def video(self, step: int, path: Path) -> None: ...
 
@@ -38,24 +44,24 @@ class Backend(Protocol):
 class CsvFile:
     """A table with one row per step; a run that goes on continues it, and rewrites the steps that it repeats.
 
-    Numbers that few steps have are rows of a table beside it, `evaluation.csv`, each with its name.
+    What is measured after few steps is in a table beside it, `evaluation.csv`: a row per number, with its name.
     """
 
     def __init__(self, path: Path) -> None:
         self._steps = Table(path, ("step", *SCALARS))
-        self._rare = Table(path.with_name("evaluation.csv"), ("step", "name", "value"))
+        self._evaluations = Table(path.with_name("evaluation.csv"), ("step", "name", "value"))
 
     def start(self, step: int) -> None:
         self._steps.keep_until(step)
-        if self._rare.path.exists():
-            self._rare.keep_until(step)
+        if self._evaluations.path.exists():
+            self._evaluations.keep_until(step)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        if values.keys() == set(SCALARS):
-            self._steps.add(step, *(values[name] for name in SCALARS))
-            return
+        self._steps.add(step, *(values[name] for name in SCALARS))
+
+    def evaluation(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
-            self._rare.add(step, name, value)
+            self._evaluations.add(step, name, value)
 
     def video(self, step: int, path: Path) -> None:
         """Do nothing: a table has no place for it."""
@@ -114,6 +120,8 @@ class Tensorboard:
         entries = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
         self._add(step, summary=Summary(value=entries))
 
+    evaluation = scalars
+
     def video(self, step: int, path: Path) -> None:
         """Do nothing: tensorboard shows no video files."""
 
@@ -149,6 +157,8 @@ class Wandb:
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         self._run.log({**values, "step": step})
+
+    evaluation = scalars
 
     def video(self, step: int, path: Path) -> None:
         import wandb  # pyright: ignore[reportMissingImports]

@@ -5,42 +5,25 @@ All are opened when the loop begins, not before: until then the run's folder may
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from reeltune.contracts.events import Evaluated, Event, EventSink, RunFinished, RunStarted, SampleRendered, StepDone
-from reeltune.errors import ConfigError
 from reeltune.report.background import Background
 from reeltune.report.tracker_backends import SCALARS, Backend, CsvFile, Tensorboard, Wandb
-
-TRACKERS: Mapping[str, str | None] = {"csv": None, "tensorboard": "tensorboard", "wandb": "wandb"}
-"""The trackers, and the extra that each needs; its package has the same name."""
 
 WAIT_S = 60.0
 """How long the end of a run waits for a tracker to send what it has."""
 
 
-def is_installed(name: str) -> bool:
-    """Tell whether the package of a tracker is there."""
-    return TRACKERS[name] is None or name in sys.modules or importlib.util.find_spec(name) is not None
-
-
 def open_tracker(
     name: str, *, project: str, run: str, folder: Path, config: Mapping[str, Any], offline: bool
 ) -> EventSink:
-    """Return the listener that feeds a tracker of TRACKERS.
+    """Return the listener that feeds a tracker whose package is here: csv, tensorboard or wandb.
 
     folder: of the run. config: options shown beside the numbers; nothing secret. offline: write files only.
-    Raises ConfigError when its package is missing.
     """
-    if not is_installed(name):
-        raise ConfigError(
-            f'report_to: {name} is not installed. Run `pip install "reeltune[{TRACKERS[name]}]"`, '
-            "or take report_to=csv."
-        )
     backends: Mapping[str, Callable[[], Backend]] = {
         "csv": lambda: CsvFile(folder / "metrics.csv"),
         "tensorboard": lambda: Tensorboard(folder / "tensorboard"),
@@ -78,7 +61,7 @@ class Tracker:
             case StepDone():
                 self._submit("numbers", lambda: self._backend.scalars(event.step, scalars_of(event)))
             case Evaluated():
-                self._submit("numbers", lambda: self._backend.scalars(event.step, scalar_of(event)))
+                self._submit("numbers", lambda: self._backend.evaluation(event.step, scalar_of(event)))
             case SampleRendered():
                 self._submit("videos", lambda: self._backend.video(event.step, event.path))
             case RunFinished():

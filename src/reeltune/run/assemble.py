@@ -22,10 +22,12 @@ from reeltune.objective.shift import shift_of
 from reeltune.randomness import Draws, Purpose
 from reeltune.routing.choose import choose_tokens
 from reeltune.routing.plan import Segment
+from reeltune.run.checkpoint_room import checkpoint_room
+from reeltune.run.depth import check_depth
 from reeltune.run.evaluation import make_evaluation
 from reeltune.run.plan import Plan, make_order, segments_of
 from reeltune.run.preflight import require_room
-from reeltune.run.prepare import FLOAT32_BYTES, Prepared
+from reeltune.run.prepare import Prepared
 from reeltune.run.renders import make_renders
 from reeltune.train.checkpoint import Checkpoints
 from reeltune.train.clipping import clipping
@@ -35,9 +37,6 @@ from reeltune.train.optimizers import build_optimizer
 from reeltune.train.results import Results
 from reeltune.train.schedule import Every, schedule_of
 from reeltune.train.state import TrainState
-
-TENSORS_PER_WEIGHT = 8
-"""What a checkpoint holds for each trained weight at most: itself, its average, two of the optimizer, four in files."""
 
 
 def assemble(
@@ -54,8 +53,9 @@ def assemble(
     """Load the transformer, attach what is trained, and put the loop together."""
     draws = Draws(config.training.seed)
     transformer = family.load_transformer(device)
+    check_depth(config, layers_of(transformer, family.facts))
     lora = attach_lora(transformer, config.adapter, family.facts.adapter_targets, seed=_adapter_seed(draws))
-    _require_room(config, lora)
+    _require_room(config, plan, lora)
     _set_for_training(config, transformer)
     source = _batches(config, datasets, prepared, draws, pin=device.type == "cuda")
     keeping = _keeping(config, plan, lora, family, prepared)
@@ -85,6 +85,11 @@ def assemble(
     )
 
 
+def layers_of(transformer: nn.Module, facts: Facts) -> int:
+    """Return the number of blocks."""
+    return len(list(transformer.get_submodule(facts.blocks).children()))
+
+
 def checkpoints_of(config: Config) -> Checkpoints:
     """Return the checkpoints of the run folder, written or yet to come."""
     return Checkpoints(config.reporting.run_folder, config.reporting.checkpoints_total_limit)
@@ -94,13 +99,11 @@ def _adapter_seed(draws: Draws) -> int:
     return int(draws.stream(Purpose.ADAPTER).integers(2**63))
 
 
-def _require_room(config: Config, lora: Lora) -> None:
+def _require_room(config: Config, plan: Plan, lora: Lora) -> None:
     weights = sum(parameter.numel() for parameter in lora.trainable().values())
-    checkpoints = checkpoints_of(config)
-    # One more than are kept: the oldest goes when the newest stands. Those that exist have their room.
-    to_come = max(1, checkpoints.limit + 1 - len(checkpoints.steps()))
-    size = FLOAT32_BYTES * TENSORS_PER_WEIGHT * weights * to_come
-    require_room(checkpoints.folder, size, f"{to_come} checkpoints")
+    room = checkpoint_room(config, weights=weights, total_steps=plan.total_steps)
+    if room.count:
+        require_room(config.reporting.run_folder, room.size_bytes, str(room))
 
 
 def _set_for_training(config: Config, transformer: nn.Module) -> None:
@@ -117,12 +120,11 @@ def _state(config: Config, lora: Lora) -> TrainState:
 
 
 def _objective(config: Config, transformer: nn.Module, facts: Facts, draws: Draws) -> FlowMatching:
-    layers = len(list(transformer.get_submodule(facts.blocks).children()))
     return FlowMatching(
         draws,
         scale=config.training.flow_sigmoid_scale,
         shift=shift_of(config.training),
-        choose_tokens=_routing(segments_of(config, layers), facts, draws),
+        choose_tokens=_routing(segments_of(config, layers_of(transformer, facts)), facts, draws),
     )
 
 
@@ -132,8 +134,7 @@ def _routing(segments: tuple[Segment, ...], facts: Facts, draws: Draws) -> Choos
         return keep_all
 
     def choose(batch: Batch, *, step: int, first_index: int) -> tuple[KeptTokens, ...]:
-        bucket = batch.bucket
-        tokens = facts.geometry.tokens(frames=bucket.frames, height=bucket.height, width=bucket.width)
+        tokens = facts.geometry.tokens_of(batch.bucket)
         return choose_tokens(
             draws, step=step, first_index=first_index, batch_size=batch.size, tokens=tokens, segments=segments
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from reeltune.config.prompts import file_safe
 from reeltune.config.root import Config
 from reeltune.contracts.facts import Facts
 from reeltune.families.sources import is_repository
@@ -34,20 +37,16 @@ SETTINGS = (
 )
 """The options that a card shows."""
 
-SCHEDULERS = {"unipc": "UniPCMultistepScheduler", "euler": "FlowMatchEulerDiscreteScheduler"}
-
 
 def card_facts(config: Config, facts: Facts) -> CardFacts:
     """Return what the card of a run says."""
-    rendering, base = config.rendering, config.model.base_model
+    rendering = config.rendering
     prompts = prompts_of(rendering)
     width, height = next(iter(made_sizes(rendering, facts).values()))
-    shift = rendering.validation_flow_shift
     options = config.flat()
     return CardFacts(
         title=config.reporting.run_name,
-        base_model=base if is_repository(base) else None,
-        adapter="lora",
+        base_model=_published(config.model.base_model),
         settings={name: options[name] for name in SETTINGS},
         sampling=Sampling(
             prompt=prompts[-1].prompt if prompts else "",
@@ -58,8 +57,13 @@ def card_facts(config: Config, facts: Facts) -> CardFacts:
             fps=facts.fps,
             steps=rendering.validation_num_inference_steps,
             guidance=rendering.validation_guidance,
-            scheduler=SCHEDULERS[rendering.validation_noise_scheduler],
-            scheduler_settings={} if shift is None else {"flow_shift": shift},
+            sampler=rendering.validation_noise_scheduler,
+            flow_shift=rendering.validation_flow_shift,
         ),
-        prompts={prompt.name: prompt.prompt for prompt in prompts},
+        prompts={file_safe(prompt.name): prompt.prompt for prompt in prompts},
     )
+
+
+def _published(base: str) -> str | None:
+    """Return the name of a base model on the hub; None for a place on this machine, however it looks."""
+    return base if is_repository(base) and not Path(base).expanduser().exists() else None

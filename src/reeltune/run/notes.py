@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from reeltune.config.datasets import ClipDataset, Datasets
 from reeltune.config.root import Config
+from reeltune.contracts.checkpoints import steps_in
 from reeltune.contracts.clip import Bucket, ManifestRow, samples_of
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.notes import Note
@@ -120,8 +121,8 @@ def shift_in_words(config: Config, buckets: Sequence[Bucket], facts: Facts) -> s
 
 def bucket_shift(shift: Shift, bucket: Bucket, facts: Facts) -> float:
     """Return the shift of a bucket."""
-    shape = facts.geometry.latent_shape(frames=bucket.frames, height=bucket.height, width=bucket.width)
-    return shift.at(latent_height=shape[2], latent_width=shape[3])
+    _, _, height, width = facts.geometry.shape_of(bucket)
+    return shift.at(latent_height=height, latent_width=width)
 
 
 def _data_notes(config: Config) -> Iterator[Note]:
@@ -132,7 +133,7 @@ def _data_notes(config: Config) -> Iterator[Note]:
 
 def _checkpoint_notes(config: Config) -> Iterator[Note]:
     wanted, folder = config.reporting.resume_from_checkpoint, config.reporting.run_folder
-    if wanted == "latest" and not any(folder.glob("checkpoint-*")):
+    if wanted == "latest" and not steps_in(folder):
         yield Note("fact", "resume_from_checkpoint", f"{folder} has no checkpoint yet: step 0 is the start")
 
 
@@ -142,6 +143,11 @@ def _render_notes(config: Config, facts: Facts, buckets: Sequence[Bucket]) -> It
         why = "validation_disable" if rendering.validation_disable else "validation_prompt"
         yield Note("fact", why, "no videos are rendered")
         return
+    if placeholders := [prompt.name for prompt in prompts_of(rendering) if "<token>" in prompt.prompt]:
+        about = "user_prompt_library" if rendering.user_prompt_library else "validation_prompt"
+        count = f"{len(placeholders)} prompt{'s' * (len(placeholders) > 1)}"
+        text = f"{count} with <token> in it: put your own word there, such as the name in your captions"
+        yield Note("trap", about, text)
     for asked, made in made_sizes(rendering, facts).items():
         if asked != made:
             text = f"{_size(asked)} -> {_size(made)}: sides are multiples of {facts.geometry.side_multiple}"
@@ -169,7 +175,12 @@ def _other_than_trained(config: Config, facts: Facts, buckets: Sequence[Bucket])
 
 def _average_notes(config: Config, total_steps: int) -> Iterator[Note]:
     training = config.training
-    if not training.use_ema or config.rendering.ema_validation != "ema_only" or not prompts_of(config.rendering):
+    if not training.use_ema:
+        return
+    if total_steps < training.ema_update_interval:
+        text = f"is more than the {total_steps} steps of the run: the average stays at the base model"
+        yield Note("trap", "ema_update_interval", text)
+    if config.rendering.ema_validation != "ema_only" or not prompts_of(config.rendering):
         return
     horizon = round(1 / (1 - training.ema_decay))
     text = (

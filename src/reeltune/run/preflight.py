@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from reeltune.errors import ShortageError
-from reeltune.machine.host import nearest_existing
+from reeltune.machine.host import free_bytes, nearest_existing
 
 RESERVE_BYTES = 200_000_000
 """Left free for everything else that goes on."""
@@ -31,13 +32,9 @@ def require_writable(folder: Path, option: str) -> None:
 
 def require_room(folder: Path, size_bytes: int, what: str) -> None:
     """Make sure that the disk of a folder has room. Raises ShortageError with both numbers."""
-    free = shutil.disk_usage(nearest_existing(folder)).free
+    free = free_bytes(folder)
     if free < size_bytes + RESERVE_BYTES:
         raise ShortageError(
-            f"{what} need {_gigabytes(size_bytes)} at {folder}, and {_gigabytes(free)} are free. "
+            f"{decimal(size_bytes)} are needed at {folder} for {what}, and {decimal(free)} are free. "
             "Make room, or name a folder on another disk."
         )
-
-
-def _gigabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.1f} GB"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +19,9 @@ from reeltune.contracts.geometry import LatentGeometry
 from reeltune.contracts.progress import Track
 from reeltune.data.batches import Item
 from reeltune.data.manifest import require_usable
+from reeltune.estimate.disk import latent_entry_bytes
 from reeltune.run.preflight import require_room, require_writable
 from reeltune.run.rendering_plan import prompts_to_encode
-
-FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -120,14 +118,8 @@ def _key_of(sample: Sample, contents: ContentFingerprints, encoder: str) -> str:
 def _require_room(entries: Sequence[LatentEntry], geometry: LatentGeometry) -> None:
     missing = [entry for entry in entries if not entry.store.has_file(entry.key)]
     for store in {entry.store for entry in missing}:
-        size = sum(_latent_bytes(entry.sample, geometry) for entry in missing if entry.store == store)
-        require_room(store.folder, size, "the encoded clips")
-
-
-def _latent_bytes(sample: Sample, geometry: LatentGeometry) -> int:
-    bucket = sample.placement.bucket
-    shape = geometry.latent_shape(frames=bucket.frames, height=bucket.height, width=bucket.width)
-    return FLOAT32_BYTES * math.prod(shape)
+        shapes = [geometry.shape_of(entry.sample.placement.bucket) for entry in missing if entry.store == store]
+        require_room(store.folder, sum(map(latent_entry_bytes, shapes)), "the encoded clips")
 
 
 def _item(entry: LatentEntry, prompt_keys: dict[str, str]) -> Item:

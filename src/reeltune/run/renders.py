@@ -12,9 +12,7 @@ from reeltune.config.attention import ATTENTION, lacking
 from reeltune.config.model import ModelOptions
 from reeltune.config.rendering import RenderingOptions
 from reeltune.config.root import Config
-from reeltune.contracts.facts import Facts
 from reeltune.contracts.family import Family, RenderRequest, SkipLayers
-from reeltune.errors import ConfigError
 from reeltune.run.prepare import Prepared
 from reeltune.run.rendering_plan import Video, plan_rendering
 from reeltune.train.render import NamedRequest, Renders
@@ -30,16 +28,13 @@ def make_renders(
     save_adapter: SaveFile,
     device: torch.device,
 ) -> Renders | None:
-    """Return the validation videos of a run; None where there is no prompt.
-
-    Raises ConfigError for blocks to skip that the transformer has not.
-    """
+    """Return the validation videos of a run; None where there is no prompt."""
     plan, folder = plan_rendering(config, family.facts), config.reporting.run_folder
     if not plan.videos:
         return None
     common: dict[str, Any] = {
         "frames": plan.frames,
-        "skip_layers": skip_layers_of(config.rendering, transformer, family.facts),
+        "skip_layers": skip_layers_of(config.rendering),
         "attention": attention_of(config.model, device),
     }
     requests = [_request(config, prepared, video, common) for video in plan.videos]
@@ -58,20 +53,11 @@ def make_renders(
     )
 
 
-def skip_layers_of(rendering: RenderingOptions, transformer: nn.Module, facts: Facts) -> SkipLayers | None:
-    """Return which blocks the pass for the negative prompt leaves out, and when; None for none. Raises ConfigError."""
+def skip_layers_of(rendering: RenderingOptions) -> SkipLayers | None:
+    """Return which blocks the pass for the negative prompt leaves out, and when; None for none."""
     layers = rendering.validation_guidance_skip_layers
-    if not layers:
-        return None
-    blocks = len(list(transformer.get_submodule(facts.blocks).children()))
-    missing = [layer for layer in layers if layer >= blocks]
-    if missing:
-        raise ConfigError(
-            f"validation_guidance_skip_layers names {', '.join(map(str, missing))}, and the transformer has {blocks} "
-            f"blocks, counted from 0 to {blocks - 1}."
-        )
     start, stop = rendering.validation_guidance_skip_layers_start, rendering.validation_guidance_skip_layers_stop
-    return SkipLayers(layers, start, stop)
+    return SkipLayers(layers, start, stop) if layers else None
 
 
 def attention_of(model: ModelOptions, device: torch.device) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from reeltune.config.root import Config
 from reeltune.errors import ConfigError, listed
+from reeltune.run.checkpoint_room import start_of
 from reeltune.train.checkpoint import Checkpoints
 
 FIXED = {
@@ -25,8 +26,7 @@ def choose_start(config: Config, checkpoints: Checkpoints) -> int | None:
 
     Raises ConfigError for a checkpoint that is not there, and for options that cannot change under way.
     """
-    wanted = config.reporting.resume_from_checkpoint
-    start = checkpoints.choose(wanted) if wanted else None
+    start = start_of(config.reporting)
     if start is not None:
         refuse_changes(changes_since(config, checkpoints.record(start, "config.json")), f"checkpoint-{start}")
     return start

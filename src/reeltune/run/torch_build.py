@@ -11,16 +11,16 @@ import torch
 
 from reeltune.machine.check import Check
 from reeltune.machine.gpu import Gpu
+from reeltune.machine.packages import TORCH
 
 OLDEST_DRIVERS = {13: 580, 12: 525}
 """NVIDIA's oldest driver for each major version of CUDA. Source: the release notes of the CUDA toolkits."""
 
-INDEX = "https://download.pytorch.org/whl/"
-NEW, OLD = (
-    f"pip install --force-reinstall torch --index-url {INDEX}cu130",
-    (f"pip install --force-reinstall torch --index-url {INDEX}cu126"),
-)
-"""Builds for CUDA 13, and for CUDA 12.6: the one for older drivers, and the last for GPUs before Turing."""
+INSTALL = f"pip install --force-reinstall {TORCH} --index-url https://download.pytorch.org/whl/"
+NEW = f"{INSTALL}cu130"
+"""The build for CUDA 13."""
+OLD = f"{INSTALL}cu126"
+"""The build for CUDA 12.6: the one for older drivers, and the last for GPUs before Turing."""
 
 TURING, FIRST_BFLOAT16 = (7, 5), (8, 0)
 """Compute capabilities. Before Ampere (8.0), as in the V100, bfloat16 is computed by detours or not at all."""
@@ -86,10 +86,8 @@ def _usable(build: TorchBuild, gpus: Sequence[Gpu]) -> Check:
         text += f", {free:.0f} of {total:.0f} GiB free, driver {gpus[0].driver}"
     if not has_code_for(build):
         names = ".".join(map(str, build.capability))
-        old = build.capability < (7, 5)
-        return Check(
-            "GPU", "fail", f"{text}; this PyTorch has no code for its architecture ({names})", OLD if old else NEW
-        )
+        fix = OLD if build.capability < TURING else NEW
+        return Check("GPU", "fail", f"{text}; this PyTorch has no code for its architecture ({names})", fix)
     if not build.bfloat16:
         return Check("GPU", "warn", f"{text}; it has no bfloat16 of its own", "mixed_precision=no, which is float32")
     return Check("GPU", "ok", text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from reeltune.config.load import Loaded
 from reeltune.config.root import Config
 from reeltune.contracts.clip import Manifest
 from reeltune.contracts.events import EventSink
-from reeltune.contracts.notes import by_kind
+from reeltune.contracts.notes import Note, by_kind
 from reeltune.contracts.outcome import Outcome
 from reeltune.contracts.progress import Track
 from reeltune.data.manifest import rate_notes, summary, write_manifest
-from reeltune.families import check_family, family_facts
+from reeltune.families import check_family, family_dimensions, family_facts
 from reeltune.families.opening import check_weights, open_family
 from reeltune.run.assemble import assemble, checkpoints_of
+from reeltune.run.depth import check_depth
 from reeltune.run.folder import held, is_finished, mark_finished, move_aside, write_records
 from reeltune.run.launch import choose_device, opening_of, stop_on_signal
 from reeltune.run.manifest import make_manifest, write_quarantine
@@ -44,6 +45,7 @@ def train(loaded: Loaded, means: Means, *, track: Track, sinks_for: SinksFor) ->
     config = loaded.config
     check_family(config.model)
     check_weights(config.model)
+    _check_blocks(config)
     facts = family_facts(config.model)
     manifest = make_manifest(config, loaded.datasets, facts, track)
     plan = make_plan(config, loaded.datasets, manifest.trained, facts)
@@ -62,19 +64,35 @@ def prepare(loaded: Loaded, *, track: Track) -> Prepared:
     config = loaded.config
     check_family(config.model)
     check_weights(config.model)
+    _check_blocks(config)
     manifest = make_manifest(config, loaded.datasets, family_facts(config.model), track)
     for line in summary(manifest.rows):
         log.info("%s", line)
+    _tell(loaded.notes)
     family = open_family(config.model, opening_of(config.model))
     return fill_caches(config, loaded.datasets, manifest, family=family, device=choose_device(), track=track)
 
 
 def _announce(loaded: Loaded, means: Means, manifest: Manifest, plan: Plan) -> None:
     """Say before anything is done what was understood."""
-    for line in [*summary(manifest.rows), *_rates(loaded, manifest), plan.length_in_words()]:
+    left_out = any(row.sample is None for row in manifest.rows)
+    for line in summary(manifest.rows):
+        log.log(logging.WARNING if left_out else logging.INFO, "%s", line)
+    for line in [*_rates(loaded, manifest), plan.length_in_words()]:
         log.info("%s", line)
-    for note in by_kind((*loaded.notes, *plan.notes, *means.notes)):
-        log.log(logging.WARNING if note.kind in ("trap", "fallback") else logging.INFO, "%s", note)
+    _tell((*loaded.notes, *plan.notes, *means.notes))
+
+
+def _tell(notes: Iterable[Note]) -> None:
+    for note in by_kind(notes):
+        level = logging.WARNING if note.kind in ("trap", "fallback") else logging.INFO
+        log.log(level, "%s%s", "no effect: " if note.kind == "inert" else "", note)
+
+
+def _check_blocks(config: Config) -> None:
+    """Refuse blocks that the model does not have before hours go into encoding, where its size is known by now."""
+    if size := family_dimensions(config.model):
+        check_depth(config, size.layers)
 
 
 def _rates(loaded: Loaded, manifest: Manifest) -> list[str]:

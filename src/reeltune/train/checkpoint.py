@@ -26,9 +26,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from reeltune.errors import CheckpointError, ConfigError
+from reeltune.contracts.checkpoints import name_of, steps_in
+from reeltune.errors import CheckpointError
 from reeltune.tensor_files import save_tensors
-from reeltune.train.checkpoint_names import NAME, checkpoint_steps
 from reeltune.train.state import Snapshot, Weights
 from reeltune.whole_files import DRAFTS, unused_name, write_json
 
@@ -36,7 +36,6 @@ FORMAT = 1
 Records = Mapping[str, dict[str, Any]]
 """JSON files by name."""
 
-_DRAFT = ".checkpoint-{step}.writing"
 _FILES: dict[Weights, str] = {"raw": "trainable.safetensors", "ema": "ema.safetensors"}
 
 
@@ -48,29 +47,11 @@ class Checkpoints:
     limit: int
 
     def path(self, step: int) -> Path:
-        return self.folder / f"checkpoint-{step}"
+        return self.folder / name_of(step)
 
     def steps(self) -> list[int]:
         """Return the steps that have a checkpoint, ascending."""
-        return checkpoint_steps(self.folder)
-
-    def choose(self, wanted: str) -> int | None:
-        """Return the step to continue from: `latest` (None when there is none), or a checkpoint's name or path.
-
-        Raises ConfigError, listing those that exist, for a name that is not here.
-        """
-        steps = self.steps()
-        if wanted == "latest":
-            return steps[-1] if steps else None
-        path = Path(wanted).expanduser()
-        match = NAME.fullmatch(path.name)
-        elsewhere = path.parent != Path() and path.parent.resolve() != self.folder.resolve()
-        if match is None or elsewhere or int(match[1]) not in steps:
-            known = ", ".join(f"checkpoint-{step}" for step in steps) or "none"
-            raise ConfigError(
-                f"resume_from_checkpoint: {wanted} is not a checkpoint of {self.folder}; there: {known}. Or say latest."
-            )
-        return int(match[1])
+        return steps_in(self.folder)
 
     def save(self, snapshot: Snapshot, records: Records, write_results: Callable[[Path], None]) -> Path:
         """Write a checkpoint, whole or not at all, then let the oldest go.
@@ -116,7 +97,7 @@ class Checkpoints:
     @contextmanager
     def _draft(self, step: int) -> Iterator[Path]:
         """Give a hidden folder that gets its name when the block ends well, and is gone when it does not."""
-        draft, place = self.folder / _DRAFT.format(step=step), self.path(step)
+        draft, place = self._draft_path(step), self.path(step)
         shutil.rmtree(draft, ignore_errors=True)
         try:
             draft.mkdir(parents=True)
@@ -132,19 +113,22 @@ class Checkpoints:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
+    def _draft_path(self, step: int) -> Path:
+        return self.folder / f".{name_of(step)}.writing"
+
     def _rotate(self) -> None:
         for step in self.steps()[: -self.limit]:
             # Renamed first: a removal that is cut short must not leave a folder that looks whole.
-            doomed = self.path(step).rename(self.folder / _DRAFT.format(step=step))
+            doomed = self.path(step).rename(self._draft_path(step))
             shutil.rmtree(doomed, ignore_errors=True)
 
     def _newest(self) -> str:
         steps = self.steps()
-        return f"checkpoint-{steps[-1]}" if steps else "the start"
+        return name_of(steps[-1]) if steps else "the start"
 
     def _older(self, step: int) -> str:
         older = [known for known in self.steps() if known < step]
-        return f"resume_from_checkpoint=checkpoint-{older[-1]}" if older else 'none is left; resume_from_checkpoint=""'
+        return f"resume_from_checkpoint={name_of(older[-1])}" if older else 'none is left; resume_from_checkpoint=""'
 
 
 def bring_to_disk(folder: Path) -> None:

@@ -243,8 +243,7 @@ class Loop:
                 break
 
     def tokens_of(self, batch: Batch) -> int:
-        bucket, geometry = batch.bucket, self.family.facts.geometry
-        return geometry.tokens(frames=bucket.frames, height=bucket.height, width=bucket.width)
+        return self.family.facts.geometry.tokens_of(batch.bucket)
 
 
 def _not_finite(step: int, result: StepResult) -> str:

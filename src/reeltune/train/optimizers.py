@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from reeltune.config.optimizer_names import OPTIMIZERS
 from reeltune.errors import ConfigError
+from reeltune.train.optimizer_packages import require_package, without_package
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +25,16 @@ Factory = Callable[[Sequence[nn.Parameter], float], Optimizer]
 def build_optimizer(name: str, parameters: Sequence[nn.Parameter], *, learning_rate: float) -> Optimizer:
     """Return the optimizer of that name over the parameters.
 
-    Raises ConfigError, naming the extra to install and an alternative, when its package is missing.
+    Raises ConfigError when its package is missing, or is here and cannot be imported.
     """
+    require_package(name)
     try:
         return FACTORIES[name](parameters, learning_rate)
     except ImportError as error:
         raise ConfigError(
-            f"optimizer: {name} needs a package that cannot be imported ({error}). "
-            f'Type: pip install "reeltune[{OPTIMIZERS[name]}]", or set optimizer to {_without_extra(name)}.'
+            f"optimizer {name} cannot be used: its package is installed and cannot be imported: {error}. "
+            f"Set optimizer to {without_package(name)}."
         ) from error
-
-
-def _without_extra(name: str) -> str:
-    """Return the optimizer of the same rule that needs no extra."""
-    return "optimi-lion" if "lion" in name else "optimi-adamw"
 
 
 def _torch(kind: str, **settings: Any) -> Factory:

@@ -41,12 +41,17 @@ class Results:
             self.save_comfyui(place / "comfyui" / f"{self.run_name}.safetensors", tensors)
 
     def publish(self, checkpoint: Path, folder: Path) -> None:
-        """Copy a checkpoint's adapter files to the run folder, each whole or not at all."""
-        for file in sorted(checkpoint.rglob("*.safetensors")):
-            name = file.relative_to(checkpoint)
+        """Copy a checkpoint's adapter files to the run folder, each whole or not at all.
+
+        What an earlier part of the run left of weights that are no longer kept apart goes: it is of another step.
+        """
+        names = [file.relative_to(checkpoint) for file in sorted(checkpoint.rglob("*.safetensors"))]
+        for name in names:
             if name.name == FILE_NAME or name.parent.name == "comfyui":
                 with whole_file(folder / name) as draft:
-                    shutil.copyfile(file, draft)
+                    shutil.copyfile(checkpoint / name, draft)
+        for kind in {"raw", "ema"} - {name.parts[0] for name in names}:
+            shutil.rmtree(folder / kind, ignore_errors=True)
 
     def _main_of(self, weights: Mapping[Weights, Mapping[str, Tensor]]) -> Weights:
         return self.main if self.main in weights else "raw"

@@ -6,12 +6,12 @@ import argparse
 
 import pytest
 
-from reeltune.cli.train import _command
+from reeltune.cli.source import command
 
 
 def typed(*words: str, **flags: str) -> str:
     arguments = argparse.Namespace(**{"config": None, "env": None, "example": None, **flags})
-    return _command(arguments, words)
+    return command("train", arguments, words, leave_out={"resume_from_checkpoint"})
 
 
 def test_the_command_is_repeated_as_it_was_typed() -> None:
@@ -26,3 +26,8 @@ def test_a_wish_to_start_afresh_is_not_repeated() -> None:
 def test_a_script_that_calls_says_how_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REELTUNE_COMMAND", "./train.sh")
     assert typed(example="tiny") == "./train.sh --example tiny"
+
+
+@pytest.mark.parametrize("words", [('webhook_config={"a": 1}',), ("--webhook-config", "[1]"), ("--webhook_config=x",)])
+def test_what_may_hold_secrets_is_not_repeated(words: tuple[str, ...]) -> None:
+    assert typed("seed=1", *words, "--strict", "lora_rank=4") == "reeltune train seed=1 --strict lora_rank=4"

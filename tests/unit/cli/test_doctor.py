@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,10 +116,18 @@ def test_bf16_on_a_gpu_without_it_fails_and_float32_does_not(
     assert "precision" not in states(capsys, "mixed_precision=no")
 
 
+def test_without_pytorch_nothing_is_said_against_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "reeltune.run.torch_build", None)
+    checks = list(doctor.examine(lambda bfloat16: [Check("bfloat16", "ok", str(bfloat16))]))
+    states = {check.name: check for check in checks}
+    assert (states["PyTorch"].state, states["PyTorch"].fix) == ("fail", "pip install --force-reinstall torch==2.13.0")
+    assert states["bfloat16"].text == "True"
+
+
 def test_what_is_asked_for_and_missing_is_a_warning_and_with_strict_a_failure(
     place: Path, quick: None, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    monkeypatch.setattr("reeltune.run.means.version_of", lambda name: None)
+    monkeypatch.setattr("reeltune.machine.packages.version_of", lambda name: None)
     assert states(capsys, "report_to=tensorboard")["report_to"][0] == "warn"
     assert states(capsys, "report_to=tensorboard", "strict=true")["packages"][0] == "fail"
 
@@ -126,7 +135,7 @@ def test_what_is_asked_for_and_missing_is_a_warning_and_with_strict_a_failure(
 def test_an_optimizer_whose_package_is_missing_fails(
     place: Path, quick: None, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    monkeypatch.setattr("reeltune.run.means.version_of", lambda name: None)
+    monkeypatch.setattr("reeltune.machine.packages.version_of", lambda name: None)
     state, text, _ = states(capsys, "optimizer=bnb-adamw8bit")["packages"]
     assert state == "fail"
     assert 'pip install "reeltune[bnb]"' in text

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from reeltune.cli.main import main
-from reeltune.config import compatibility, page
+from reeltune.manual import compatibility, page
 
 
 @pytest.mark.parametrize(("form", "text"), [("--markdown", page.markdown), ("--compatibility", compatibility.markdown)])

@@ -13,10 +13,10 @@ from reeltune.cli.source import (
     ENVIRONMENT,
     Source,
     add_source_arguments,
+    command,
     find_datasets,
     find_source,
     load_source,
-    source_words,
 )
 from reeltune.contracts.notes import Note
 from reeltune.errors import ConfigError
@@ -164,8 +164,7 @@ def test_a_folder_is_no_configuration() -> None:
 
 def test_what_named_the_configuration_can_be_typed_again() -> None:
     arguments, rest = arguments_of("--config", "config/config.json", "--env", "mice", "seed=3")
-    assert source_words(arguments) == ["--config", "config/config.json", "--env", "mice"]
-    assert rest == ["seed=3"]
+    assert command("plan", arguments, rest) == "reeltune plan --config config/config.json --env mice seed=3"
 
 
 def test_the_announcement_names_the_files_in_order() -> None:

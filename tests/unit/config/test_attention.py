@@ -9,6 +9,7 @@ from diffusers import AttentionBackendName
 from diffusers.models import attention_dispatch
 
 from reeltune.config.attention import ATTENTION, lacking
+from reeltune.machine.packages import PACKAGES
 
 
 def versions(monkeypatch: pytest.MonkeyPatch, **installed: str) -> None:
@@ -27,7 +28,7 @@ def test_the_kernels_are_those_of_diffusers_from_the_versions_that_it_takes() ->
         "sageattention": attention_dispatch._REQUIRED_SAGE_VERSION,
         "xformers": attention_dispatch._REQUIRED_XFORMERS_VERSION,
     }
-    assert {kernel.package: kernel.at_least for kernel in kernels} == required
+    assert {kernel.package: PACKAGES[kernel.package].at_least for kernel in kernels} == required
 
 
 def test_pytorchs_own_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,8 +39,8 @@ def test_pytorchs_own_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("installed", "missing"),
     [
-        ({}, "sageattention is not installed: pip install"),
-        ({"sageattention": "1.0.6"}, "sageattention is 1.0.6, and 2.1.1 or newer is needed: pip install"),
+        ({}, "sageattention is not installed (pip install"),
+        ({"sageattention": "1.0.6"}, "sageattention is 1.0.6, and 2.1.1 or newer is needed (pip install"),
         ({"sageattention": "2.1.1"}, None),
         ({"sageattention": "2.10.0+cu128"}, None),
     ],

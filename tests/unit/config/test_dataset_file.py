@@ -144,3 +144,10 @@ def test_a_value_in_use_elsewhere_is_refused_with_what_there_is(tmp_path, key: s
     message = problems_of(write(tmp_path / "d.json", [VIDEO | {key: value}, TEXT]))
     assert message.startswith(f"F: 1 problem\n  a.{key} (F, line ")
     assert reason in message
+
+
+def test_a_switch_is_no_number_of_frames(tmp_path: Path) -> None:
+    path = write(tmp_path / "d.json", [VIDEO | {"repeats": True, "video": {"num_frames": True}}, TEXT])
+    with pytest.raises(ConfigError) as refused:
+        load_datasets(path, [])
+    assert str(refused.value).count("a number is needed") == 2

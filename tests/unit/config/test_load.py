@@ -144,13 +144,13 @@ def test_what_is_typed_is_read_as_the_option_is_declared(tmp_path, name: str, ty
 @pytest.mark.parametrize("value", [5, 1e3, True])
 def test_a_number_for_a_text_in_a_file_is_refused_because_its_spelling_is_lost(tmp_path, value: Any) -> None:
     path = write(tmp_path / "c.json", NEEDED | {"validation_prompt": value})
-    assert f"line 1): is {value!r}; a text is needed" in problems_of(path, {})
+    assert f"line 1): is {json.dumps(value)}; a text is needed" in problems_of(path, {})
 
 
 def test_a_flag_for_a_text_option_is_refused_once(tmp_path) -> None:
     message = problems_of(write(tmp_path / "c.json", NEEDED), {"resume_from_checkpoint": True})
     assert message.count("resume_from_checkpoint") == 1
-    assert "is True; a text is needed" in message
+    assert "is true; a text is needed" in message
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_the_problems_of_both_files_are_listed_together(tmp_path) -> None:
 
 def test_a_missing_dataset_file_is_listed_with_the_problems_of_the_configuration(tmp_path) -> None:
     path = write(tmp_path / "c.json", NEEDED | {"lora_rank": 0})
-    with pytest.raises(ConfigError, match=r"(?s)lora_rank .*\nnowhere\.json does not exist"):
+    with pytest.raises(ConfigError, match=r"(?s)lora_rank .*\ndata_backend_config .*nowhere\.json does not exist"):
         load_run([path], {"data_backend_config": "nowhere.json"}, find_datasets=as_named)
 
 
@@ -255,3 +255,27 @@ def test_a_prompt_library_is_read_with_the_rest_and_its_problems_are_listed(tmp_
     path = write(tmp_path / "c.json", NEEDED | {"lora_rank": 0, "user_prompt_library": str(library)})
     with pytest.raises(ConfigError, match=r"(?s)lora_rank .*\n.*prompts\.json: 1 problem\n  cat "):
         load_run([path], {"data_backend_config": str(data)}, find_datasets=as_named)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "max_train_steps", "seed", "resolution", "lora_alpha"])
+def test_a_switch_is_no_number(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "c.json", NEEDED | {name: True})
+    with pytest.raises(ConfigError, match=f"{name} .*line .*: is true; a number is needed"):
+        load_config([path], {})
+    with pytest.raises(ConfigError, match=f"{name} .command line.: is true; a number is needed"):
+        load_config([write(tmp_path / "c.json", NEEDED)], {name: True})
+
+
+def test_an_address_is_no_file_of_webhooks_and_is_not_shown(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.json", NEEDED | {"webhook_config": "https://host/SECRET"})
+    with pytest.raises(ConfigError, match="an address alone does not say") as refused:
+        load_config([path], {})
+    assert "SECRET" not in str(refused.value)
+
+
+def test_a_choice_that_is_misspelt_has_a_nearest_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.json", NEEDED | {"optimizer": "optimi-lyon", "lr_scheduler": "cosin"})
+    with pytest.raises(ConfigError) as refused:
+        load_config([path], {})
+    assert "nearest is optimi-lion" in str(refused.value)
+    assert "nearest is cosine" in str(refused.value)

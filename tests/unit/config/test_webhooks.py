@@ -75,8 +75,7 @@ def test_a_file_with_problems_names_all_of_them_with_their_lines(tmp_path: Path)
         "entry 2.log_levle (FILE, line 5): unknown key; nearest is log_level",
         "entry 3.webhook_type (FILE, line 6): is 'slack'; 'discord', 'raw' is needed",
         "entry 4.webhook_type (FILE, line 7): is needed: discord or raw",
-        "entry 5.log_level (FILE, line 9): is 'loud'; "
-        "input should be 'debug', 'info', 'warning', 'error' or 'critical'",
+        "entry 5.log_level (FILE, line 9): is 'loud'; 'debug', 'info', 'warning', 'error' or 'critical' is needed",
         "entry 6 (FILE, line 10): an object is needed: { ... }",
     ]
 

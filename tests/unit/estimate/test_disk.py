@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from reeltune.cache.store import TensorStore
-from reeltune.estimate.disk import adapter_bytes, checkpoint_bytes, latent_entry_bytes, text_entry_bytes
+from reeltune.estimate.disk import checkpoint_bytes, checkpoints_to_come, latent_entry_bytes, text_entry_bytes
 
 HEADER_BYTES = 1000
 
@@ -32,7 +32,29 @@ def test_a_clip_of_480p_has_the_size_worked_out_by_hand() -> None:
 def test_a_checkpoint_holds_weights_states_and_both_layouts() -> None:
     # 11.8 million weights: itself and two layouts, 4 bytes each, and Adam's 8.
     count = 11_796_480
-    assert adapter_bytes(count) == 4 * count
     assert checkpoint_bytes(count, state_bytes=8, averaged=False) == count * (3 * 4 + 8)
     assert checkpoint_bytes(count, state_bytes=8, averaged=True) == count * (6 * 4 + 8)
-    assert checkpoint_bytes(count, state_bytes=2, averaged=False, layouts=1) == count * (2 * 4 + 2)
+
+
+@pytest.mark.parametrize(
+    ("done", "every", "limit", "there", "count"),
+    [
+        # All that are written, where all are kept; one more than are kept, where they are not.
+        (0, 30, 5, 0, 4),
+        (0, 30, 2, 0, 3),
+        (0, 10, 1, 0, 2),
+        (0, 0, 5, 0, 1),
+        (0, 500, 5, 0, 1),
+        # Those that lie there have their room, and some of the rest is done.
+        (40, 30, 5, 1, 3),
+        (60, 10, 5, 5, 1),
+        (90, 10, 5, 2, 1),
+        # Fewer are to be kept than lie there: the next comes before they go.
+        (60, 10, 1, 5, 1),
+        (100, 10, 5, 3, 0),
+    ],
+)
+def test_room_is_for_the_checkpoints_that_are_there_at_once(
+    done: int, every: int, limit: int, there: int, count: int
+) -> None:
+    assert checkpoints_to_come(100, done=done, every=every, limit=limit, there=there) == count

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from reeltune.errors import ModelError
 from reeltune.families.hub import fetch
@@ -191,3 +192,12 @@ def test_any_other_failure_says_what_to_type(monkeypatch: pytest.MonkeyPatch, er
     message = failing(monkeypatch, error)
     assert f"broke off: {str(error) or 'TimeoutError'};" in message
     assert "run the same command again, it continues" in message
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, LocalEntryNotFoundError])
+def test_a_failure_does_not_show_the_signature_of_an_address(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    message = failing(monkeypatch, kind("403 for https://cas.hub/file?X-Amz-Signature=s3cr3t&t=1 and no more"))
+    assert "403 for https://cas.hub/file and no more" in message
+    assert "s3cr3t" not in message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from reeltune.contracts.batch import Noised
 from reeltune.errors import ConfigError
 from reeltune.families.opening import Opening, open_family
 from reeltune.families.wan.family import Wan, open_model
+from reeltune.machine import packages
 from reeltune.quantize.apply import quantize_linears
 from reeltune.quantize.rules import encoder_names, quantized_names
 
@@ -91,7 +91,7 @@ def test_the_text_encoder_is_quantized_and_its_name_says_so(tiny_model: Path) ->
 
 
 def test_a_missing_package_is_told_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "version_of", lambda name: None)
     options = ModelOptions(pretrained_model_name_or_path="no/such/model")
-    with pytest.raises(ConfigError, match="int8-quanto needs optimum-quanto"):
+    with pytest.raises(ConfigError, match="int8-quanto cannot be used: optimum-quanto is not installed"):
         open_family(options, Opening(torch.float32, text_precision="int8-quanto"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from reeltune.machine.check import State
 from reeltune.machine.checks import disk_check, login_checks, memory_check, package_checks, python_check
 from reeltune.machine.host import Host
-from reeltune.machine.packages import OPTIONAL, version_of
+from reeltune.machine.packages import OPTIONAL
 
 GIB = 2**30
 PROJECT = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -45,19 +44,6 @@ def test_a_package_that_is_missing_comes_with_the_command_for_it() -> None:
     assert checks["wandb"].state == "ok"
     assert checks["torchao"].state == "absent"
     assert checks["torchao"].fix == 'pip install "reeltune[quant]"'
-
-
-def test_the_commands_name_extras_that_exist_and_bring_the_package() -> None:
-    extras = PROJECT["optional-dependencies"]
-    for package in OPTIONAL:
-        if "reeltune[" in package.install:
-            extra = package.install.partition("[")[2].partition("]")[0]
-            assert any(line.startswith(package.distribution) for line in extras[extra]), package
-
-
-def test_versions_are_those_that_are_installed() -> None:
-    assert version_of("numpy") == version("numpy")
-    assert version_of("no-such-package-anywhere") is None
 
 
 def test_a_missing_login_fails_nothing() -> None:

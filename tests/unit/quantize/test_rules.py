@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 
 import pytest
 from torch import nn
 
 from reeltune.demo.model import make_text_encoder, make_transformer
 from reeltune.errors import ConfigError
-from reeltune.quantize.apply import PRECISIONS
+from reeltune.machine import packages
+from reeltune.quantize.apply import PRECISIONS, quantize_linears
 from reeltune.quantize.packages import require_package
 from reeltune.quantize.rules import encoder_names, quantized_names
 
@@ -39,15 +41,22 @@ def test_a_name_that_is_no_list_of_blocks_is_our_own_mistake() -> None:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("hidden", [("optimum", "torchao"), ("optimum.quanto", "torchao")])
-def test_a_missing_package_is_named_with_what_to_type(
-    precision: str, hidden: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in hidden:
-        monkeypatch.setitem(sys.modules, module, None)
+def test_a_missing_package_is_named_with_what_to_type(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "version_of", lambda name: None)
     package = {"quanto": "optimum-quanto", "torchao": "torchao"}[precision.split("-")[1]]
     with pytest.raises(ConfigError, match=rf'{package}.*pip install "reeltune\[quant\]"'):
         require_package(precision)
+
+
+def test_only_the_words_of_pefts_torchao_layers_are_silenced_and_by_one_filter() -> None:
+    pytest.importorskip("torchao")
+    said = "TorchaoLoraLinear was instantiated without `get_apply_tensor_subclass`. Forward and training will work."
+    for _ in range(2):
+        quantize_linears(nn.Sequential(nn.Linear(32, 32)), "int8-torchao", names=["0"])
+    assert sum("TorchaoLoraLinear" in str(one[1]) for one in warnings.filters) == 1
+    warnings.warn_explicit(said, UserWarning, "torchao.py", 1, module="peft.tuners.lora.torchao")
+    with pytest.raises(UserWarning, match="instantiated without"):
+        warnings.warn_explicit(said, UserWarning, "other.py", 1, module="another.library")
 
 
 def test_asking_for_the_package_does_not_load_torch() -> None:

@@ -14,6 +14,7 @@ from reeltune.contracts.outlook import (
     Cost,
     DatasetOutlook,
     DiskNeed,
+    EvaluationOutlook,
     LeftOut,
     Length,
     MemoryNeed,
@@ -212,28 +213,42 @@ def quickstart() -> Outlook:
         cost=Cost(
             step_tflop=641.7,
             render_tflop=23_283.4,
+            evaluation_tflop=22_050.0,
             bounds=(
-                StepBound("RTX 3090", 9.04, 327.9),
-                StepBound("RTX 4090", 3.88, 141.1),
-                StepBound("L40S", 1.77, 64.3),
-                StepBound("A100", 2.06, 74.6),
-                StepBound("H100", 0.649, 23.5),
+                StepBound("RTX 3090", 9.04, 327.9, 342.0, 5_475_000.0),
+                StepBound("RTX 4090", 3.88, 141.1, 150.0, 2_356_000.0),
+                StepBound("L40S", 1.77, 64.3, 67.0, 1_072_000.0),
+                StepBound("A100", 2.06, 74.6, 78.0, 1_247_000.0),
+                StepBound("H100", 0.649, 23.5, 31.4, 404_000.0),
             ),
-            render_share=0.267,
+            render_share=0.24,
         ),
         renders=RenderOutlook(
             prompts=1, videos=1, times=4001, sizes=((832, 480),), frames=81, steps=40, scheduler="UniPC"
         ),
+        evaluation=EvaluationOutlook(("disney-held-out",), clips=4, levels=28, passes=224, times=1600),
         disk=(
-            DiskNeed("encoded clips", "cache/vae/wan/disney-black-and-white", 203_776_512, 212_600_000_000),
-            DiskNeed("encoded texts", "cache/text/wan", 31_457_280, 212_600_000_000),
-            DiskNeed("checkpoints", "output/wan", 1_179_648_000, 212_600_000_000),
-            DiskNeed("videos", "output/wan/validation", 8_402_100_000, 212_600_000_000),
-            DiskNeed("model files", "~/.cache/huggingface/hub", 11_361_920_418, 212_600_000_000),
+            DiskNeed(
+                "encoded clips", "cache/vae/wan/disney-black-and-white", 203_776_512, 212_600_000_000, "cache_dir_vae"
+            ),
+            DiskNeed("encoded texts", "cache/text/wan", 31_457_280, 212_600_000_000, "cache_dir"),
+            DiskNeed("checkpoints", "output/wan", 1_179_648_000, 212_600_000_000, "output_dir"),
+            DiskNeed("videos", "output/wan/validation", 8_402_100_000, 212_600_000_000, "output_dir"),
+            DiskNeed("model files", "~/.cache/huggingface/hub", 11_361_920_418, 212_600_000_000, "HF_HOME"),
         ),
         memory=(
-            MemoryNeed("encoding texts", 11_700_000_000, (("text encoder", 11_361_920_418), ("its work", 338_079_582))),
-            MemoryNeed("encoding clips", 6_300_000_000, (("autoencoder", 507_591_892), ("its work", 5_792_408_108))),
+            MemoryNeed(
+                "encoding texts",
+                11_700_000_000,
+                (("text encoder", 11_361_920_418), ("its work", 338_079_582)),
+                "text_encoder_1_precision=int8-quanto",
+            ),
+            MemoryNeed(
+                "encoding clips",
+                6_300_000_000,
+                (("autoencoder", 507_591_892), ("its work", 5_792_408_108)),
+                "resolution",
+            ),
             MemoryNeed(
                 "training",
                 11_900_000_000,
@@ -245,11 +260,13 @@ def quickstart() -> Outlook:
                     ("average", 47_185_920),
                     ("kept for the backward pass", 8_873_256_320),
                 ),
+                "train_batch_size, resolution",
             ),
             MemoryNeed(
                 "rendering",
                 9_300_000_000,
                 (("transformer", 2_838_000_000), ("autoencoder", 507_591_892), ("its work", 5_954_408_108)),
+                "validation_resolution",
             ),
         ),
         card=Card("NVIDIA GeForce RTX 4090", 25_757_220_864, 24_900_000_000),

@@ -3,9 +3,7 @@ from __future__ import annotations
 import threading
 import time
 
-import pytest
-
-from reeltune.report.background import Background, TryAgain, without_secrets
+from reeltune.report.background import Background, TryAgain
 
 
 def test_jobs_are_done_in_order_and_a_failing_one_stops_none() -> None:
@@ -130,16 +128,3 @@ def test_after_closing_nothing_is_taken() -> None:
     background.submit("late", lambda: done.append(1))
     time.sleep(0.05)
     assert done == []
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("Authorization: Bearer abc.def", "Authorization: ***"),
-        ("at https://hub.co/a/b?X-Amz=1&t=2 today", "at https://hub.co/a/b today"),
-        ("https://user:word@host/path", "https://host/path"),
-        ("from huggingface_hub import hf_hub_download", "from huggingface_hub import hf_hub_download"),
-    ],
-)
-def test_secrets_are_cut_out_of_texts(text: str, shown: str) -> None:
-    assert without_secrets(text) == shown

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from reeltune.contracts.events import Evaluated, Event, EventSink, RunFinished, RunStarted, StepDone
 from reeltune.report.console import TrainingConsole
 from reeltune.report.journal import Journal
+from reeltune.report.tracker_backends import SCALARS, CsvFile
 from reeltune.report.trackers import open_tracker, scalar_of
 
 RAW = Evaluated(2, "films", "raw", 0.25, ((1.0, 0.3), (0.5, 0.2)))
@@ -71,6 +74,21 @@ def test_the_table_has_them_in_a_file_beside_it_and_a_run_that_goes_on_rewrites_
         ["4", "loss/val/films", "0.0625"],
     ]
     assert [row[0] for row in table(tmp_path / "metrics.csv")] == ["step", "2"]
+
+
+def test_a_table_tells_steps_and_measurements_apart_by_what_they_are_and_not_by_their_names(tmp_path: Path) -> None:
+    backend = CsvFile(tmp_path / "metrics.csv")
+    backend.evaluation(2, dict.fromkeys(SCALARS, 0.5))
+    assert len(table(tmp_path / "evaluation.csv")) == 1 + len(SCALARS)
+    assert not (tmp_path / "metrics.csv").exists()
+
+
+def test_wandb_gets_them_beside_the_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, float]] = []
+    run = SimpleNamespace(url="", define_metric=lambda *names, **more: None, log=sent.append, finish=lambda **how: None)
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **settings: run))
+    follow(tracker("wandb", tmp_path), 0, RAW, EMA)
+    assert sent == [{"loss/val/films": 0.25, "step": 2}, {"loss/val/films/ema": 0.5, "step": 2}]
 
 
 def test_without_measurements_there_is_no_such_file(tmp_path: Path) -> None:

@@ -101,7 +101,6 @@ def sink(hub: FakeHub, tmp_path: Path) -> Callable[..., HubSink]:
 FACTS = CardFacts(
     title="fox",
     base_model="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
-    adapter="lora",
     settings={"learning_rate": 1e-4, "lora_rank": 16, "caption": "a | b\nc", "webhook_config": "https://h/s3cr3t"},
     sampling=Sampling(
         prompt='a "red" fox: \N{FOX FACE}\nrunning',
@@ -112,8 +111,8 @@ FACTS = CardFacts(
         fps=16.0,
         steps=30,
         guidance=5.0,
-        scheduler="UniPCMultistepScheduler",
-        scheduler_settings={"flow_shift": 3.0},
+        sampler="unipc",
+        flow_shift=3.0,
     ),
     prompts={"fox": "a red fox", "fox-den": "a den"},
 )
@@ -177,6 +176,30 @@ def test_while_one_is_uploaded_only_the_newest_waits_and_rotation_takes_none_awa
         ("Checkpoint of step 1", {"weights 1"}),
         ("Checkpoint of step 3", {"weights 3"}),
     ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_that_is_tried_again_is_itself_and_not_the_one_that_came_meanwhile(
+    sink: Callable[..., HubSink],
+    hub: FakeHub,
+    checkpoint: Callable[[int], CheckpointSaved],
+    said: list[str],
+    tmp_path: Path,
+) -> None:
+    hub.may_go_on.clear()
+    hub.failures = [ConnectionError("reset")]
+    one = sink()
+    for step in (10, 20):
+        one.receive(checkpoint(step))
+        assert hub.asked.wait(5)
+        shutil.rmtree(tmp_path / f"checkpoint-{step}")
+    hub.may_go_on.set()
+    one.close()
+    assert [(message, set(files.values())) for message, files in hub.commits] == [
+        ("Checkpoint of step 10", {"weights 10"}),
+        ("Checkpoint of step 20", {"weights 20"}),
+    ]
+    assert not [line for line in said if "failed" in line]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -291,14 +314,14 @@ def test_a_card_shows_settings_and_nothing_secret() -> None:
     assert "| learning_rate | 0.0001 |" in card
     assert "| lora_rank | 16 |" in card
     assert "| caption | a \\| b c |" in card
-    assert "| flow_shift | 3.0 |" in card
+    assert "| sampler | unipc |" in card
+    assert "| flow shift | 3.0 |" in card
     for secret in ("s3cr3t", "webhook", token, "pw@", "plain"):
         assert secret not in card
 
 
-@pytest.mark.parametrize("adapter", ["lora", "lycoris"])
-def test_the_code_of_a_card_calls_diffusers_as_it_is(adapter: Any) -> None:
-    code = snippet(replace(FACTS, adapter=adapter), "me/fox")
+def test_the_code_of_a_card_calls_diffusers_as_it_is() -> None:
+    code = snippet(FACTS, "me/fox")
     calls = {ast.unparse(node.func): node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)}
     arguments = {word.arg: ast.literal_eval(word.value) for word in calls["pipe"].keywords}
     assert arguments == {
@@ -310,14 +333,37 @@ def test_the_code_of_a_card_calls_diffusers_as_it_is(adapter: Any) -> None:
         "num_inference_steps": 30,
         "guidance_scale": 5.0,
     }
-    scheduler = calls["UniPCMultistepScheduler.from_config"]
-    assert {word.arg: ast.literal_eval(word.value) for word in scheduler.keywords} == {"flow_shift": 3.0}
-    assert ("pipe.load_lora_weights" in calls) == (adapter == "lora")
-    assert ("create_lycoris_from_weights" in calls) == (adapter == "lycoris")
+    assert "pipe.load_lora_weights" in calls
+
+
+def scheduler_after(**changes: Any) -> Any:
+    """Return the scheduler that a pipeline has after the lines of a card's code about it have run."""
+    code = snippet(replace(FACTS, sampling=replace(FACTS.sampling, **changes)), "me/fox")
+    lines = [node for node in ast.parse(code).body if ast.unparse(node).startswith("pipe.scheduler")]
+    own = diffusers.UniPCMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=7.0)
+    pipe = SimpleNamespace(scheduler=own)
+    exec(compile(ast.Module(lines, []), "card", "exec"), {"pipe": pipe})
+    return pipe.scheduler
+
+
+@pytest.mark.parametrize(("flow_shift", "shift"), [(3.0, 3.0), (None, 7.0)])
+def test_the_code_of_a_card_has_the_models_own_scheduler_with_the_shift_of_the_videos(
+    flow_shift: float | None, shift: float
+) -> None:
+    scheduler = scheduler_after(flow_shift=flow_shift)
+    assert type(scheduler) is diffusers.UniPCMultistepScheduler
+    wanted = {"flow_shift": shift, "use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+    assert {name: scheduler.config[name] for name in wanted} == wanted
+
+
+def test_a_card_of_videos_by_another_sampler_leaves_the_scheduler_alone_and_says_so() -> None:
+    other = replace(FACTS, sampling=replace(FACTS.sampling, sampler="euler"))
+    assert scheduler_after(sampler="euler").config.flow_shift == 7.0
+    assert "# The validation videos were made with another sampler, reeltune's euler." in snippet(other, "me/fox")
+    assert "another sampler" not in snippet(FACTS, "me/fox")
 
 
 def test_the_code_of_a_card_uses_parameters_that_the_pipeline_has() -> None:
-    assert hasattr(diffusers, FACTS.sampling.scheduler)
     known = set(inspect.signature(diffusers.WanPipeline.__call__).parameters)
     tree = ast.parse(snippet(FACTS, "me/fox"))
     (call,) = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "pipe"]

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from reeltune.contracts.events import EventSink, RunFinished, RunStarted, SampleRendered, StepDone, StepSkipped
-from reeltune.errors import ConfigError
-from reeltune.report.trackers import TRACKERS, open_tracker
+from reeltune.report.trackers import open_tracker
 
 Open = Callable[..., EventSink]
 
@@ -171,16 +170,3 @@ def test_a_tracker_that_cannot_be_opened_is_left_alone(opened: Open, wandb: Fake
     follow(opened("wandb", offline=True), 0, step_done(1), step_done(2))
     assert wandb.said == []
     assert [line.split(":")[0] for line in said] == ["wandb failed (opening)"]
-
-
-def test_a_missing_package_is_named_with_its_extra(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "wandb", raising=False)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r'pip install "reeltune\[wandb\]"'):
-        opened("wandb")
-
-
-def test_every_extra_is_one_of_the_packages(opened: Open) -> None:
-    tomllib = pytest.importorskip("tomllib")
-    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert {extra for extra in TRACKERS.values() if extra} <= set(project["optional-dependencies"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,8 @@ from reeltune.config.load import load_config
 from reeltune.config.root import Config
 from reeltune.contracts.notes import Note
 from reeltune.errors import ConfigError
+from reeltune.machine import packages
 from reeltune.machine.gpu import Gpu
-from reeltune.quantize import packages
 from reeltune.run import means as module
 from reeltune.run.means import Means, Tracker, find_means
 
@@ -30,8 +32,7 @@ def config_of(**options: Any) -> Config:
 @pytest.fixture(autouse=True)
 def whole_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that has every package, a GPU, and all logins."""
-    monkeypatch.setattr(module, "version_of", lambda name: "1.0")
-    monkeypatch.setattr(module, "lacking", lambda name: None)
+    monkeypatch.setattr(packages, "version_of", lambda name: "99.0")
     monkeypatch.setattr(module, "find_gpus", lambda: [CARD])
     monkeypatch.setattr(module, "wandb_login_found", lambda: True)
     monkeypatch.setattr(module, "hub_token_found", lambda: True)
@@ -43,7 +44,7 @@ def lose(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Take packages away from the machine."""
 
     def without(*names: str) -> None:
-        monkeypatch.setattr(module, "version_of", lambda name: None if name in names else "1.0")
+        monkeypatch.setattr(packages, "version_of", lambda name: None if name in names else "99.0")
 
     return without
 
@@ -78,11 +79,12 @@ def test_where_nothing_is_asked_for_nothing_is_said() -> None:
 ATTENTION = {"attention_mechanism": "sageattention", "validation_prompt": "a mouse"}
 
 
-def test_an_attention_package_that_is_missing_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "lacking", lambda name: f"{name} is not installed: pip install it")
+def test_an_attention_package_that_is_missing_is_done_without(lose: Callable[..., None]) -> None:
+    lose("sageattention")
     note = only_note(find_means(config_of(**ATTENTION)))
     assert (note.kind, note.about) == ("fallback", "attention_mechanism")
-    assert "sageattention is not installed: pip install it; they are made with PyTorch's own attention" in note.text
+    assert note.text.startswith("it is for videos only, and sageattention is not installed (pip install ")
+    assert note.text.endswith("; they are made with PyTorch's own attention")
 
 
 def test_an_attention_kernel_without_a_gpu_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,8 +100,8 @@ def test_an_attention_kernel_that_can_run_is_for_videos_only() -> None:
     assert "used for videos only" in note.text
 
 
-def test_an_attention_kernel_that_nothing_uses_is_not_spoken_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "lacking", lambda name: "it is not installed")
+def test_an_attention_kernel_that_nothing_uses_is_not_spoken_of(lose: Callable[..., None]) -> None:
+    lose("sageattention")
     assert find_means(config_of(attention_mechanism="sageattention")).notes == ()
     assert find_means(config_of(**ATTENTION, validation_disable=True)).notes == ()
 
@@ -132,11 +134,21 @@ def test_a_tracker_without_a_login_is_kept_on_disk(monkeypatch: pytest.MonkeyPat
     assert "`wandb sync` sends it later" in note.text
 
 
-def test_a_mode_that_the_user_chose_is_the_users_business(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["offline", "dryrun", "disabled"])
+def test_a_mode_in_which_nothing_is_sent_needs_no_login(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     monkeypatch.setattr(module, "wandb_login_found", lambda: False)
-    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_MODE", mode)
     means = find_means(config_of(report_to="wandb", strict=True))
     assert (means.trackers, means.notes) == ((Tracker("wandb"),), ())
+
+
+@pytest.mark.parametrize("mode", ["online", "run", "shared", ""])
+def test_a_mode_that_sends_does_not_stand_for_a_login(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    monkeypatch.setattr(module, "wandb_login_found", lambda: False)
+    monkeypatch.setenv("WANDB_MODE", mode)
+    means = find_means(config_of(report_to="wandb"))
+    assert means.trackers == (Tracker("wandb", offline=True),)
+    assert "wandb login" in only_note(means).text
 
 
 @pytest.mark.parametrize(
@@ -209,8 +221,7 @@ def test_a_repository_without_a_name_is_called_as_the_project() -> None:
 def test_strict_refuses_all_that_is_missing_at_once(
     monkeypatch: pytest.MonkeyPatch, lose: Callable[..., None], tmp_path: Path
 ) -> None:
-    lose("wandb")
-    monkeypatch.setattr(module, "lacking", lambda name: "it is not installed")
+    lose("wandb", "sageattention")
     monkeypatch.setattr(module, "hub_token_found", lambda: False)
     missing = tmp_path / "hook.json"
     options = {**ATTENTION, "report_to": "wandb", "webhook_config": str(missing), "push_to_hub": True}
@@ -223,25 +234,27 @@ def test_strict_refuses_all_that_is_missing_at_once(
         assert f"\n  {about}: " in str(it.value)
 
 
-def test_what_nothing_can_stand_in_for_is_refused_all_at_once(
-    monkeypatch: pytest.MonkeyPatch, lose: Callable[..., None]
-) -> None:
-    lose("bitsandbytes")
-    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
+def test_what_nothing_can_stand_in_for_is_refused_all_at_once(lose: Callable[..., None]) -> None:
+    lose("bitsandbytes", "optimum-quanto")
     with pytest.raises(ConfigError, match="packages that the configuration needs: 2 problems") as it:
         find_means(config_of(optimizer="bnb-lion8bit-paged", base_model_precision="int8-quanto"))
     assert (
-        'optimizer bnb-lion8bit-paged needs bitsandbytes, which is not installed. Type: pip install "reeltune[bnb]"'
-        in (str(it.value))
+        'optimizer bnb-lion8bit-paged cannot be used: bitsandbytes is not installed (pip install "reeltune[bnb]").'
+        in str(it.value)
     )
-    assert 'int8-quanto needs optimum-quanto, which is not installed. Type: pip install "reeltune[quant]"' in str(
+    assert 'int8-quanto cannot be used: optimum-quanto is not installed (pip install "reeltune[quant]").' in str(
         it.value
     )
 
 
 @pytest.mark.parametrize("option", ["base_model_precision", "text_encoder_1_precision"])
-def test_each_quantized_part_needs_its_package(monkeypatch: pytest.MonkeyPatch, option: str) -> None:
-    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="int8-torchao needs torchao"):
+def test_each_quantized_part_needs_its_package(lose: Callable[..., None], option: str) -> None:
+    lose("torchao")
+    with pytest.raises(ConfigError, match="int8-torchao cannot be used: torchao is not installed"):
         find_means(config_of(**{option: "int8-torchao"}))
     assert find_means(config_of()).notes == ()
+
+
+def test_what_a_machine_has_is_asked_without_torch() -> None:
+    code = "import sys, reeltune.run.means; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from reeltune.contracts.outlook import BucketOutlook, LeftOut, RenderOutlook, Routed
+from reeltune.contracts.clip import Manifest
+from reeltune.contracts.outlook import BucketOutlook, EvaluationOutlook, LeftOut, RenderOutlook, Routed
+from reeltune.errors import ConfigError
 from reeltune.run.outlook.course import (
     length_outlook,
     noise_outlook,
@@ -19,11 +21,12 @@ from reeltune.run.outlook.course import (
     routing_outlook,
 )
 from reeltune.run.outlook.data import bucket_outlooks, dataset_outlooks
+from reeltune.run.outlook.evaluation import evaluation_outlook
 from unit.run.made_up import LARGE, SQUARE, basis_of, mixed_manifest, of_one
 
 
 def test_datasets_say_what_became_of_each_file() -> None:
-    basis = basis_of(mixed_manifest(), repeats=1)
+    basis = basis_of(mixed_manifest(), repeats=1, eval_steps_interval=10)
     a, b, held_out = dataset_outlooks(basis)
     assert (a.id, a.folder, a.held_out, a.found, a.used, a.repeats, a.captions) == ("a", "a", False, 6, 3, 1, 6)
     assert a.left_out == (
@@ -33,6 +36,15 @@ def test_datasets_say_what_became_of_each_file() -> None:
     assert a.rates == ("3 clips: 24.0 -> 16.0 fps: 81 frames = 5.06 s of source",)
     assert (b.found, b.used, b.repeats, b.left_out) == (5, 5, 0, ())
     assert (held_out.id, held_out.held_out, held_out.found, held_out.used) == ("h", True, 2, 2)
+
+
+def test_folders_that_nobody_looks_at_are_not_told() -> None:
+    # Without an interval nothing is measured, and the manifest has no rows of what is held out.
+    basis = basis_of(Manifest(mixed_manifest().trained))
+    assert [dataset.id for dataset in dataset_outlooks(basis)] == ["a", "b"]
+    # Of two, one is measured alone.
+    chosen = basis_of(mixed_manifest(), eval_steps_interval=10, eval_dataset_id="none-of-them")
+    assert [dataset.id for dataset in dataset_outlooks(chosen)] == ["a", "b"]
 
 
 def test_shapes_count_repeats_and_leave_held_out_clips_aside() -> None:
@@ -67,14 +79,19 @@ def test_checkpoints_are_saved_at_each_interval_and_at_the_end(every: int, count
     assert length_outlook(basis_of(of_one(LARGE), checkpointing_steps=every)).checkpoints == count
 
 
-@pytest.mark.parametrize(
-    ("wanted", "done"), [("latest", 40), ("checkpoint-20", 20), ("", 0), (False, 0), ("checkpoint-30", 0)]
-)
+@pytest.mark.parametrize(("wanted", "done"), [("latest", 40), ("checkpoint-20", 20), ("", 0), (False, 0)])
 def test_steps_that_a_checkpoint_holds_are_done(tmp_path: Path, wanted: str | bool, done: int) -> None:
     for name in ("checkpoint-20", "checkpoint-40", "checkpoint-60.draft"):
         (tmp_path / "run" / name).mkdir(parents=True)
     basis = basis_of(of_one(LARGE), output_dir=str(tmp_path / "run"), resume_from_checkpoint=wanted)
     assert length_outlook(basis).done == done
+
+
+def test_a_checkpoint_that_is_not_there_is_refused_as_in_training(tmp_path: Path) -> None:
+    (tmp_path / "run/checkpoint-20").mkdir(parents=True)
+    basis = basis_of(of_one(LARGE), output_dir=str(tmp_path / "run"), resume_from_checkpoint="checkpoint-30")
+    with pytest.raises(ConfigError, match="checkpoint-30 is not a checkpoint of .*there: checkpoint-20"):
+        length_outlook(basis)
 
 
 def test_no_more_steps_are_done_than_the_run_has(tmp_path: Path) -> None:
@@ -105,6 +122,27 @@ def test_a_warm_up_as_long_as_the_run_is_none_and_the_curve_says_so() -> None:
     assert curve.name == "cosine: full rate at once, then decay over the whole run"
     assert curve.rates[0].rate == curve.values[0] == 5e-5
     assert list(curve.values) == sorted(curve.values, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "warmup", "name"),
+    [
+        ("constant", 500, "constant"),
+        ("constant", 0, "constant"),
+        ("cosine", 0, "cosine"),
+        ("sine", 100, "sine: full rate at once, then decay over the whole run"),
+        ("constant_with_warmup", 20, "constant_with_warmup after 20 steps of warm-up"),
+        ("constant_with_warmup", 500, "constant_with_warmup: only rises, for its warm-up takes 500 steps"),
+        ("linear", 100, "linear: only rises, for its warm-up takes 100 steps"),
+        ("linear", 99, "linear after 99 steps of warm-up"),
+    ],
+)
+def test_the_course_is_told_as_it_is(scheduler: str, warmup: int, name: str) -> None:
+    curve = rate_outlook(basis_of(of_one(LARGE), lr_scheduler=scheduler, lr_warmup_steps=warmup))
+    assert curve.name == name
+    half, end = (rate.rate for rate in curve.rates[3:])
+    assert (half > end) or "decay" not in name
+    assert (half < end) or "only rises" not in name
 
 
 @pytest.mark.parametrize(
@@ -210,3 +248,15 @@ def test_videos_are_made_at_each_interval_at_the_end_and_of_the_base(options: di
     renders = render_outlook(basis_of(of_one(LARGE), validation_prompt="x", **options))
     assert renders is not None
     assert renders.times == times
+
+
+def test_held_out_clips_are_measured_at_each_level_with_the_weights_and_their_average() -> None:
+    # Two clips, at the interval three times and at the end.
+    options: dict[str, Any] = {"eval_steps_interval": 30, "eval_timesteps": 5}
+    basis = basis_of(mixed_manifest(), **options)
+    assert evaluation_outlook(basis) == EvaluationOutlook(("h",), clips=2, levels=5, passes=10, times=4)
+    averaged = evaluation_outlook(basis_of(mixed_manifest(), use_ema=True, **options))
+    assert averaged is not None
+    assert averaged.passes == 20
+    assert evaluation_outlook(basis_of(mixed_manifest())) is None
+    assert evaluation_outlook(basis_of(of_one(LARGE), **options)) is None

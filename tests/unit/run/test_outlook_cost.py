@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reeltune.contracts.clip import Manifest
 from reeltune.contracts.outlook import Cost
 from reeltune.estimate.sizes import SIZES
 from reeltune.machine.gpu import Gpu
@@ -106,6 +107,43 @@ def test_nothing_is_told_of_a_model_whose_size_is_not_known() -> None:
     basis = basis_of(of_one(LARGE), size=None, validation_prompt="x")
     assert cost_outlook(basis, None) is None
     assert list(video_notes(basis, None)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "videos"),
+    [
+        # Of 100 steps, at 50 and 100, raw and averaged; the base once.
+        ({"use_ema": True, "validation_steps": 50}, 5),
+        ({"use_ema": True, "validation_steps": 50, "disable_benchmark": True}, 4),
+        ({"validation_steps": 50}, 3),
+        ({"validation_disable": True}, 0),
+    ],
+)
+def test_the_whole_run_is_its_steps_and_the_videos_that_are_really_made(options: dict[str, Any], videos: int) -> None:
+    (bound, _) = cost_of(basis_of(of_one(LARGE), validation_prompt="x", **options)).bounds
+    assert bound.run_s == pytest.approx(100 * LARGE_S + videos * 60 * VIDEO_S, rel=1e-4)
+    assert bound.evaluation_s == 0
+
+
+def test_measuring_held_out_clips_takes_forward_passes_without_routing() -> None:
+    options: dict[str, Any] = {
+        "eval_steps_interval": 30,
+        "eval_timesteps": 7,
+        "use_ema": True,
+        "validation_prompt": "x",
+        "validation_steps": 0,
+        "disable_benchmark": True,
+        "ema_validation": "ema_only",
+    }
+    held_out = Manifest(of_one(SQUARE).trained, mixed_manifest().held_out)
+    tread = {"routes": [{"selection_ratio": 0.5, "start_layer_idx": 2, "end_layer_idx": -2}]}
+    plain, routed = (cost_of(basis_of(held_out, tread_config=config, **options)) for config in (None, tread))
+    # Two large clips at seven levels with two kinds of weights, after 30, 60, 90 and 100 steps.
+    assert plain.evaluation_tflop == routed.evaluation_tflop == pytest.approx(28 * (82.07 + 200.91), rel=1e-4)
+    bound, once_s = plain.bounds[0], 28 * VIDEO_S
+    assert bound.evaluation_s == pytest.approx(once_s, rel=1e-4)
+    assert bound.run_s == pytest.approx(100 * bound.step_s + 60 * VIDEO_S + 4 * once_s, rel=1e-4)
+    assert plain.render_share == pytest.approx(60 * VIDEO_S / bound.run_s, rel=1e-4)
 
 
 def noted(**options: Any) -> list[str]:

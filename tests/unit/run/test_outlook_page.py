@@ -14,6 +14,7 @@ from reeltune.contracts.notes import Kind, Note
 from reeltune.contracts.outlook import Card, Outlook
 from reeltune.errors import ModelError
 from reeltune.machine.gpu import Gpu
+from reeltune.report.outlook import outlook_page
 from reeltune.run.means import Means
 from reeltune.run.outlook import page
 from unit.run.made_up import config_of, datasets_in, mixed_manifest
@@ -56,9 +57,11 @@ def test_the_gpu_that_is_here_comes_first_and_what_it_cannot_hold_is_told(
     assert outlook.card == Card("NVIDIA GeForce RTX 3090", 24 * 2**30, 20 * 2**30)
     assert outlook.cost
     assert [bound.gpu for bound in outlook.cost.bounds] == ["RTX 3090", "H100 80GB HBM3", "RTX 4090"]
-    (note,) = [note for note in outlook.notes if note.about == "GPU memory"]
-    assert note.text.startswith("training needs about ")
-    assert "RTX 3090 has 25.8 GB" in note.text
+    # Said once: by the page, not by a note too.
+    text = outlook_page(outlook, width=120, command=None)
+    (line,) = [line for line in text.splitlines() if line.startswith("    training: ")]
+    assert "GiB of GPU memory, more than the card has; less with resolution, video.num_frames" in line
+    assert not [note for note in outlook.notes if "memory" in note.about]
 
 
 def test_a_model_that_is_not_there_ends_the_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

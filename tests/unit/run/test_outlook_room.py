@@ -1,4 +1,4 @@
-"""The outlook's disk space and GPU memory, and what it says of what does not fit."""
+"""The outlook's disk space and GPU memory, and what would make them smaller."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
+from reeltune.adapters.lora import Lora
 from reeltune.contracts.dimensions import Dimensions
-from reeltune.contracts.outlook import DiskNeed, MemoryNeed
+from reeltune.contracts.outlook import MemoryNeed
 from reeltune.estimate.sizes import SIZES
-from reeltune.machine.gpu import Gpu
 from reeltune.machine.host import free_bytes
-from reeltune.run.outlook.advice import SMALLER, disk_shortages, memory_shortages
+from reeltune.run import assemble
 from reeltune.run.outlook.basis import Basis
 from reeltune.run.outlook.disk import disk_outlook
-from reeltune.run.outlook.memory import memory_outlook
+from reeltune.run.outlook.memory import LESS, memory_outlook
 from reeltune.run.outlook.trained import trained_outlook
 from unit.run.made_up import CAPTION, LARGE, SQUARE, basis_of, mixed_manifest, of_one
 
@@ -33,7 +34,14 @@ def needs(basis: Basis) -> dict[str, int]:
 
 
 def test_disk_space_is_what_will_be_written(tmp_path: Path) -> None:
-    basis = basis_of(mixed_manifest(), tmp_path, repeats=3, output_dir=str(tmp_path / "run"), checkpointing_steps=0)
+    basis = basis_of(
+        mixed_manifest(),
+        tmp_path,
+        repeats=3,
+        output_dir=str(tmp_path / "run"),
+        checkpointing_steps=0,
+        eval_steps_interval=10,
+    )
     # Repeats are encoded once. "the same" has 2 tokens and 2, the other caption 6 and 2, the empty text 2.
     assert len(CAPTION) == 24
     assert needs(basis) == {
@@ -95,10 +103,19 @@ def test_what_lies_there_already_needs_no_room(tmp_path: Path) -> None:
     basis = basis_of(of_one(LARGE), tmp_path, output_dir=str(tmp_path / "run"))
     assert needs(basis)["encoded clips in a"] == LARGE_BYTES - 1000
     assert needs(basis)["encoded clips in b"] == 0
-    # Videos of an earlier run make no room for checkpoints, and a run that starts afresh keeps the old ones.
-    assert needs(basis)["1 checkpoint in run"] == ADAPTER * 20 - 300
-    afresh = basis_of(of_one(LARGE), tmp_path, output_dir=str(tmp_path / "run"), resume_from_checkpoint="")
-    assert needs(afresh)["1 checkpoint in run"] == ADAPTER * 20
+    # The last checkpoint comes beside the one that is there; a run that starts afresh moves that aside.
+    assert needs(basis)["1 checkpoint in run"] == ADAPTER * 20
+    options: dict[str, Any] = {"output_dir": str(tmp_path / "run"), "checkpoints_total_limit": 2}
+    often = basis_of(of_one(LARGE), tmp_path, checkpointing_steps=10, **options)
+    assert needs(often)["2 checkpoints in run"] == 2 * ADAPTER * 20
+    afresh = basis_of(of_one(LARGE), tmp_path, checkpointing_steps=10, resume_from_checkpoint="", **options)
+    assert needs(afresh)["3 checkpoints in run"] == 3 * ADAPTER * 20
+
+
+def test_a_run_that_is_done_writes_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "run/checkpoint-100").mkdir(parents=True)
+    done = needs(basis_of(of_one(LARGE), tmp_path, output_dir=str(tmp_path / "run")))
+    assert not [name for name in done if "checkpoint" in name]
 
 
 def stages(basis: Basis) -> dict[str, MemoryNeed]:
@@ -159,31 +176,81 @@ def test_what_is_trained_is_told_in_words() -> None:
     assert (unknown.modules, unknown.parameters, unknown.base_parameters) == (None, None, None)
 
 
-def test_folders_of_one_disk_are_added_before_they_are_compared() -> None:
-    together = [DiskNeed("encoded clips", "a", 6 * 10**9, 10**10), DiskNeed("3 checkpoints", "b", 5 * 10**9, 10**10)]
-    (note,) = disk_shortages(together)
-    assert (note.kind, note.about) == ("trap", "disk space")
-    assert note.text.startswith("11.0 GB are needed and 10.0 GB are free for encoded clips in a, 3 checkpoints in b; ")
-    apart = [together[0], DiskNeed("3 checkpoints", "b", 5 * 10**9, 6 * 10**9)]
-    assert list(disk_shortages(apart)) == []
-    assert list(disk_shortages([])) == []
+def test_a_stage_is_told_with_what_makes_it_smaller_and_is_not_done_already() -> None:
+    plain = stages(basis_of(of_one(LARGE), validation_prompt="x"))
+    assert list(plain) == list(LESS)
+    assert {stage: need.less_with for stage, need in plain.items()} == {
+        "text encoding": "text_encoder_1_precision=int8-quanto",
+        "video encoding": "resolution, video.num_frames",
+        "training": "resolution, video.num_frames, base_model_precision=int8-quanto",
+        "rendering": "validation_resolution, validation_num_video_frames, base_model_precision=int8-quanto",
+    }
+    options: dict[str, Any] = {
+        "text_encoder_1_precision": "int8-quanto",
+        "base_model_precision": "int8-quanto",
+        "offload_during_startup": False,
+        "gradient_checkpointing": False,
+        "train_batch_size": 2,
+    }
+    other = stages(basis_of(of_one(LARGE), **options))
+    assert other["text encoding"].less_with == ""
+    assert other["training"].less_with == (
+        "offload_during_startup=true, gradient_checkpointing=true, train_batch_size, resolution, video.num_frames"
+    )
 
 
-@pytest.mark.parametrize("size", ["1.3B", "14B"])
-def test_a_stage_that_the_gpu_cannot_hold_is_told_with_what_makes_it_smaller(size: str) -> None:
-    basis = basis_of(of_one(LARGE), size=SIZES[size], validation_prompt="x")
-    card = Gpu("NVIDIA GeForce RTX 4090", 24 * 2**30, 20 * 2**30, "550.1", 0)
-    notes = list(memory_shortages(memory_outlook(basis), card))
-    lacking = {need.stage for need in memory_outlook(basis) if need.need_bytes > card.memory_bytes}
-    # The 14B base alone has 28.6 GB.
-    assert lacking == ({"training", "rendering"} if size == "14B" else set())
-    assert len(notes) == len(lacking)
-    for note in notes:
-        assert (note.kind, note.about) == ("trap", "GPU memory")
-        assert "and the NVIDIA GeForce RTX 4090 has 25.8 GB; less with " in note.text
-        assert "base_model_precision=int8-quanto" in note.text
-    assert list(memory_shortages(memory_outlook(basis), None)) == []
+def test_what_makes_a_stage_smaller_is_an_option_and_does() -> None:
+    """Each remedy, taken, leaves the stage with less."""
+    large: dict[str, Any] = {
+        "offload_during_startup": False,
+        "gradient_checkpointing": False,
+        "train_batch_size": 2,
+        "validation_prompt": "x",
+        "validation_resolution": "832x480",
+    }
+    taken: dict[str, Any] = {
+        "train_batch_size": 1,
+        "validation_resolution": "480x480",
+        "validation_num_video_frames": 17,
+    }
+    before = stages(basis_of(of_one(LARGE), **large))
+    for stage, remedies in LESS.items():
+        for name, _, value in (remedy.partition("=") for remedy in remedies):
+            # The clips themselves decide the shape here.
+            if name in ("resolution", "video.num_frames"):
+                continue
+            changed: dict[str, Any] = {name: {"true": True}.get(value, value) if value else taken[name]}
+            after = stages(basis_of(of_one(LARGE), **large | changed))
+            assert after[stage].need_bytes < before[stage].need_bytes, (stage, name)
 
 
-def test_every_stage_has_something_that_makes_it_smaller() -> None:
-    assert list(SMALLER) == list(stages(basis_of(of_one(LARGE), validation_prompt="x")))
+def test_what_is_not_offloaded_stays_beside_everything_that_follows() -> None:
+    options: dict[str, Any] = {"validation_prompt": "x"}
+    freed = stages(basis_of(of_one(LARGE), **options))
+    kept = stages(basis_of(of_one(LARGE), offload_during_startup=False, **options))
+    text_encoder, autoencoder = ("text encoder kept", 2 * 5_680_910_336), ("autoencoder kept", 4 * 126_892_531)
+    more = {stage: set(kept[stage].parts) - set(freed[stage].parts) for stage in freed}
+    assert more == {
+        "text encoding": set(),
+        "video encoding": {text_encoder},
+        "training": {text_encoder, autoencoder},
+        # The autoencoder is at work there, and counts once.
+        "rendering": {text_encoder},
+    }
+    quantized = stages(basis_of(of_one(LARGE), offload_during_startup=False, text_encoder_1_precision="int8-quanto"))
+    assert dict(quantized["training"].parts)["text encoder kept"] == 5_680_910_336
+
+
+def test_the_start_of_a_run_asks_for_the_room_that_the_plan_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lora = Lora(nn.Linear(1, ADAPTER, bias=False, device="meta"), rank=1, alpha=1.0, targets=())
+    asked: list[tuple[Path, int, str]] = []
+    monkeypatch.setattr(assemble, "require_room", lambda *words: asked.append(words))
+    (tmp_path / "run/checkpoint-40").mkdir(parents=True)
+    for every in (0, 30, 10):
+        basis = basis_of(of_one(LARGE), tmp_path, output_dir=str(tmp_path / "run"), checkpointing_steps=every)
+        assemble._require_room(basis.config, basis.plan, lora)
+        told = disk_outlook(basis)[-1]
+        assert asked[-1] == (Path(told.folder), told.need_bytes, told.what)
+    assert [what for _, _, what in asked] == ["1 checkpoint", "3 checkpoints", "5 checkpoints"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from reeltune.machine.check import Check
 from reeltune.machine.gpu import Gpu
-from reeltune.run.torch_build import TorchBuild, find_torch_build, has_code_for, torch_checks
+from reeltune.run.torch_build import NEW, OLD, TorchBuild, find_torch_build, has_code_for, torch_checks
 
 NEWER = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120", "compute_120")
 
@@ -58,6 +60,13 @@ def test_a_driver_that_is_new_enough_is_not_blamed() -> None:
     assert check.state == "fail"
     assert "CUDA unknown error" in check.text
     assert "needs driver" not in check.text
+
+
+@pytest.mark.parametrize(("command", "cuda"), [(NEW, "cu130"), (OLD, "cu126")])
+def test_another_build_is_installed_in_the_version_that_all_installs_use(command: str, cuda: str) -> None:
+    constraints = (Path(__file__).parents[3] / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    (version,) = [line for line in constraints if line.startswith("torch==")]
+    assert command == (f"pip install --force-reinstall {version} --index-url https://download.pytorch.org/whl/{cuda}")
 
 
 def test_volta_gets_the_build_that_still_has_code_for_it() -> None:

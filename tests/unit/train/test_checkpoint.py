@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from reeltune.errors import CheckpointError, ConfigError
+from reeltune.errors import CheckpointError
 from reeltune.train.checkpoint import Checkpoints
 from reeltune.train.ema import Ema
 from reeltune.train.optimizers import build_optimizer
@@ -99,7 +99,6 @@ def test_exactly_the_newest_are_kept(tmp_path) -> None:
         checkpoints.save(state.snapshot(), {}, nothing_more)
     assert checkpoints.steps() == [4, 5]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-5"]
-    assert checkpoints.choose("latest") == 5
 
 
 def test_a_save_that_fails_leaves_the_older_ones_and_nothing_else(tmp_path) -> None:
@@ -121,19 +120,9 @@ def test_what_a_killed_process_left_is_no_checkpoint_and_is_cleared(tmp_path) ->
     (tmp_path / "checkpoint-foo").mkdir()
     (tmp_path / "checkpoint-foo/.a.mp4.123.writing").write_text("half")
     checkpoints = Checkpoints(tmp_path, limit=2)
-    assert checkpoints.choose("latest") is None
+    assert checkpoints.steps() == []
     checkpoints.clear_drafts()
     assert [path.name for path in tmp_path.rglob("*")] == ["checkpoint-foo"]
-
-
-def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(tmp_path) -> None:
-    checkpoints = Checkpoints(tmp_path, limit=2)
-    checkpoints.save(state_after(3).snapshot(), {}, nothing_more)
-    assert checkpoints.choose("checkpoint-3") == 3
-    assert checkpoints.choose(str(tmp_path / "checkpoint-3")) == 3
-    for other in ("checkpoint-9", "/elsewhere/checkpoint-3"):
-        with pytest.raises(ConfigError, match="there: checkpoint-3"):
-            checkpoints.choose(other)
 
 
 def test_a_damaged_checkpoint_names_an_older_one(tmp_path) -> None:
@@ -191,7 +180,7 @@ def test_killed_in_the_middle_of_a_save_the_older_checkpoint_stands(tmp_path) ->
     assert outcome.returncode == -signal.SIGKILL
     checkpoints = Checkpoints(tmp_path, limit=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".checkpoint-2.writing", "checkpoint-1"]
-    assert checkpoints.choose("latest") == 1
+    assert checkpoints.steps() == [1]
     assert torch.equal(checkpoints.load(1).weights["raw"]["a"], torch.ones(3))
     checkpoints.clear_drafts()
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from reeltune.config.optimizer_names import NOT_YET, OPTIMIZERS
 from reeltune.errors import ConfigError
+from reeltune.machine import packages
 from reeltune.train.checkpoint import Checkpoints
 from reeltune.train.optimizers import FACTORIES, build_optimizer
 from reeltune.train.state import TrainState
@@ -188,8 +189,15 @@ def test_a_paged_state_on_the_cpu_is_said_not_to_be(caplog: pytest.LogCaptureFix
 def test_a_missing_package_is_named_with_its_extra_and_an_alternative(
     name: str, instead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    monkeypatch.setattr(packages, "version_of", lambda distribution: None)
     with pytest.raises(ConfigError, match=r'pip install "reeltune\[bnb\]"') as caught:
         state(name)
-    assert f"optimizer to {instead}" in str(caught.value)
+    assert f"set optimizer to {instead}." in str(caught.value)
     assert OPTIMIZERS[instead] is None
+
+
+def test_a_package_that_is_here_and_broken_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "version_of", lambda distribution: "99")
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(ConfigError, match="is installed and cannot be imported: .*Set optimizer to optimi-lion"):
+        state("bnb-lion8bit")

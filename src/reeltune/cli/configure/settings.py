@@ -131,7 +131,9 @@ def _card(answers: Answers, card: Card) -> Iterator[Setting]:
     yield Setting("resolution", resolution, why)
     yield Setting("resolution_type", "pixel_area", "clips keep their own shape at that many pixels")
     yield Setting("train_batch_size", card.train_batch_size, card.whys["train_batch_size"])
-    yield Setting("gradient_checkpointing", True, "without it the work of every block is kept: 15 to 45 GB more at 73 frames")
+    yield Setting(
+        "gradient_checkpointing", True, "without it every block's work is kept: 15 to 45 GB more at 73 frames"
+    )
     for name in ("base_model_precision", "text_encoder_1_precision", "offload_during_startup"):
         yield Setting(name, getattr(card, name), card.whys[name])
 

@@ -20,10 +20,9 @@ from reeltune.errors import ModelError
 def skipping(transformer: WanTransformer3DModel, skip: SkipLayers, *, steps: int) -> Iterator[None]:
     """Leave out blocks while a pipeline makes one video with guidance in `steps` steps.
 
-    The pipeline names each pass by the cache context that it opens: "cond", then "uncond". Raises ModelError for blocks
-    that the transformer has not, and afterwards when the pipeline did not name its passes.
+    The pipeline names each pass by the cache context that it opens: "cond", then "uncond". Raises ModelError afterwards
+    when the pipeline did not name its passes.
     """
-    _require_blocks(transformer, skip)
     stock = transformer.cache_context
     step = -1
 
@@ -62,13 +61,3 @@ def _without(blocks: nn.ModuleList, layers: tuple[int, ...]) -> Iterator[None]:
     finally:
         for layer, block in skipped.items():
             blocks[layer] = block
-
-
-def _require_blocks(transformer: WanTransformer3DModel, skip: SkipLayers) -> None:
-    blocks = len(transformer.blocks)
-    missing = [layer for layer in skip.layers if not 0 <= layer < blocks]
-    if missing:
-        raise ModelError(
-            f"validation_guidance_skip_layers names {', '.join(map(str, missing))}; the transformer has "
-            f"{blocks} blocks, 0 to {blocks - 1}."
-        )

@@ -1,16 +1,15 @@
-"""What the outlook's numbers are worth a word of: what will not fit, what takes long, what is fetched first."""
+"""What the outlook's numbers are worth a word of: what takes long, what is fetched first."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from reeltune.contracts.notes import Note
-from reeltune.contracts.outlook import DiskNeed, MemoryNeed
 from reeltune.families.sources import Location
 from reeltune.machine.gpu import Gpu
 from reeltune.run.outlook.basis import Basis
-from reeltune.run.outlook.cost import RunTime, run_time
+from reeltune.run.outlook.cost import RunTime, gpus_told, run_time
 from reeltune.run.outlook.course import render_times
 
 MANY = 0.15
@@ -18,17 +17,6 @@ MANY = 0.15
 
 FEW = 0.1
 """The share that is proposed instead."""
-
-SMALLER: Mapping[str, str] = {
-    "text encoding": "text_encoder_1_precision=int8-quanto",
-    "video encoding": "resolution or video.num_frames",
-    "training": (
-        "train_batch_size, resolution or video.num_frames, base_model_precision=int8-quanto, "
-        "gradient_checkpointing=true"
-    ),
-    "rendering": "validation_resolution or validation_num_video_frames, base_model_precision=int8-quanto",
-}
-"""What makes a stage need less memory."""
 
 
 def model_notes(locations: Sequence[Location], basis: Basis) -> Iterator[Note]:
@@ -56,7 +44,7 @@ def video_notes(basis: Basis, card: Gpu | None) -> Iterator[Note]:
     every, times = basis.config.rendering.validation_steps, render_times(basis)
     if basis.dimensions is None or not basis.rendering.videos or times == 1:
         return
-    time = run_time(basis, card)
+    time = run_time(basis, gpus_told(card)[0])
     if time.share(times) > MANY:
         text = f"videos every {every} steps take about {time.share(times):.0%} of the time; "
         yield Note("trap", "validation_steps", text + _fewer(time, basis.plan.total_steps))
@@ -73,32 +61,3 @@ def _fewer(time: RunTime, total_steps: int) -> str:
 def _rounded_up(steps: int) -> int:
     unit = 10 ** max(0, len(str(steps)) - 2)
     return -(-steps // unit) * unit
-
-
-def disk_shortages(needs: Sequence[DiskNeed]) -> Iterator[Note]:
-    """Say what does not fit on a disk; folders on one disk have the same room and count together."""
-    for free in dict.fromkeys(need.free_bytes for need in needs):
-        there = [need for need in needs if need.free_bytes == free and need.need_bytes]
-        total = sum(need.need_bytes for need in there)
-        if total > free:
-            what = ", ".join(f"{need.what} in {need.folder}" for need in there)
-            text = (
-                f"{_gb(total)} are needed and {_gb(free)} are free for {what}; make room, or name folders on another "
-                "disk: output_dir, cache_dir_vae, cache_dir"
-            )
-            yield Note("trap", "disk space", text)
-
-
-def memory_shortages(needs: Sequence[MemoryNeed], card: Gpu | None) -> Iterator[Note]:
-    """Say which stages do not fit on the GPU, and what makes them smaller."""
-    for need in needs:
-        if card and need.need_bytes > card.memory_bytes:
-            text = (
-                f"{need.stage} needs about {_gb(need.need_bytes)}, and the {card.name} has {_gb(card.memory_bytes)}; "
-                f"less with {SMALLER[need.stage]}"
-            )
-            yield Note("trap", "GPU memory", text)
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
-from reeltune.config.datasets import Datasets
+from reeltune.config.datasets import ClipDataset, Datasets, EvalDataset
 from reeltune.config.root import Config
 from reeltune.contracts.clip import Bucket, Manifest, samples_of
 from reeltune.contracts.dimensions import Dimensions
@@ -14,6 +14,7 @@ from reeltune.contracts.facts import Facts
 from reeltune.estimate.flops import Recomputation
 from reeltune.estimate.parameters import lora_parameters
 from reeltune.routing.plan import Segment, tokens_per_block
+from reeltune.run.manifest import measured_datasets
 from reeltune.run.plan import Plan, segments_of
 from reeltune.run.rendering_plan import RenderingPlan
 
@@ -46,11 +47,26 @@ class Basis:
 
     def tokens(self, bucket: Bucket) -> int:
         """Return the video tokens of one sample."""
-        return self.facts.geometry.tokens(frames=bucket.frames, height=bucket.height, width=bucket.width)
+        return self.facts.geometry.tokens_of(bucket)
 
     def batches(self, bucket: Bucket) -> int:
         """Return the micro-batches of an epoch."""
         return -(-self.samples[bucket] // self.config.training.train_batch_size)
+
+    @property
+    def rendered(self) -> list[Bucket]:
+        """Return the shape of each video of one time, in order."""
+        return [Bucket(video.width, video.height, self.rendering.frames) for video in self.rendering.videos]
+
+    @cached_property
+    def measured(self) -> list[EvalDataset]:
+        """Return the held-out datasets whose loss is measured."""
+        return measured_datasets(self.config, self.datasets)
+
+    @property
+    def used_datasets(self) -> tuple[ClipDataset, ...]:
+        """Return the datasets whose files are looked at: those that are trained, then those that are measured."""
+        return (*self.datasets.videos, *self.measured)
 
     @property
     def recomputation(self) -> Recomputation:

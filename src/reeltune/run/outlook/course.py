@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from reeltune.config.reporting import ReportingOptions
 from reeltune.contracts.outlook import (
     Length,
     NoiseLevels,
@@ -15,12 +12,13 @@ from reeltune.contracts.outlook import (
     Routing,
 )
 from reeltune.estimate.flops import step_operations
+from reeltune.estimate.rare_work import times_due
 from reeltune.objective.shift import shift_of
 from reeltune.objective.timesteps import shift_sigma, sigma_distribution
 from reeltune.routing.plan import kept_tokens
+from reeltune.run.checkpoint_room import start_of
 from reeltune.run.notes import bucket_shift, rates_along, shift_in_words
 from reeltune.run.outlook.basis import Basis
-from reeltune.train.checkpoint_names import checkpoint_steps
 from reeltune.train.schedule import Schedule, schedule_of
 
 POINTS = 120
@@ -28,33 +26,22 @@ POINTS = 120
 
 
 def length_outlook(basis: Basis) -> Length:
-    """Return how long the run is, and what of it a checkpoint holds already."""
+    """Return how long the run is, and what of it a checkpoint holds already.
+
+    Raises ConfigError for a checkpoint that is asked for and not there.
+    """
     config, plan = basis.config, basis.plan
     return Length(
         total_steps=plan.total_steps,
         ended_by=plan.length_option,
-        done=min(_saved_step(config.reporting), plan.total_steps),
+        done=min(start_of(config.reporting) or 0, plan.total_steps),
         samples=sum(basis.samples.values()),
         batch_size=config.training.train_batch_size,
         accumulation=config.training.gradient_accumulation_steps,
         batches_per_epoch=plan.batches_per_epoch,
         epochs=plan.epochs,
-        checkpoints=checkpoints_saved(basis),
+        checkpoints=times_due(config.reporting.checkpointing_steps, plan.total_steps),
     )
-
-
-def checkpoints_saved(basis: Basis) -> int:
-    """Return how many checkpoints the whole run writes: at each interval, and at the end."""
-    return _times_due(basis.config.reporting.checkpointing_steps, basis.plan.total_steps)
-
-
-def _saved_step(reporting: ReportingOptions) -> int:
-    """Return the step of the checkpoint that is asked for; 0 when there is none."""
-    wanted = reporting.resume_from_checkpoint
-    steps = checkpoint_steps(reporting.run_folder) if wanted else []
-    if wanted and wanted != "latest":
-        steps = [step for step in steps if Path(wanted).name == f"checkpoint-{step}"]
-    return steps[-1] if steps else 0
 
 
 def rate_outlook(basis: Basis) -> RateCurve:
@@ -62,16 +49,21 @@ def rate_outlook(basis: Basis) -> RateCurve:
     schedule = schedule_of(basis.config.training, basis.plan.total_steps)
     last = schedule.total - 1
     return RateCurve(
-        name=schedule.name + _warmup_in_words(schedule),
+        name=schedule.name + _course_in_words(schedule),
         rates=tuple(Rate(percent, step, rate) for percent, step, rate in rates_along(schedule)),
         values=tuple(schedule.rate(last * point // (POINTS - 1)) for point in range(POINTS)),
     )
 
 
-def _warmup_in_words(schedule: Schedule) -> str:
-    if schedule.effective_warmup:
-        return f" after {schedule.effective_warmup:,} steps of warm-up"
-    return ": full rate at once, then decay over the whole run" if schedule.warmup >= schedule.total else ""
+def _course_in_words(schedule: Schedule) -> str:
+    warmup = schedule.effective_warmup
+    if warmup >= schedule.total:
+        return f": only rises, for its warm-up takes {warmup:,} steps"
+    if warmup:
+        return f" after {warmup:,} steps of warm-up"
+    forgone = schedule.warmup >= schedule.total
+    decays = schedule.rate(schedule.total - 1) < schedule.rate(0)
+    return ": full rate at once, then decay over the whole run" if forgone and decays else ""
 
 
 def noise_outlook(basis: Basis) -> NoiseLevels:
@@ -127,9 +119,4 @@ def render_outlook(basis: Basis) -> RenderOutlook | None:
 
 def render_times(basis: Basis) -> int:
     """Return how often the trained weights are rendered: at each interval, and at the end."""
-    return _times_due(basis.config.rendering.validation_steps, basis.plan.total_steps)
-
-
-def _times_due(every: int, total: int) -> int:
-    """Return how often rare work is done that is due every so many steps, and at the end; 0 is at the end alone."""
-    return -(-total // every) if every else 1
+    return times_due(basis.config.rendering.validation_steps, basis.plan.total_steps)

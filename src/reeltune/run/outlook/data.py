@@ -12,10 +12,10 @@ from reeltune.run.outlook.basis import Basis
 
 
 def dataset_outlooks(basis: Basis) -> tuple[DatasetOutlook, ...]:
-    """Return what becomes of each folder, trained ones first."""
+    """Return what becomes of each folder that is looked at, trained ones first."""
     return tuple(
         _outlook(dataset, [row for row in basis.manifest.rows if row.dataset_id == dataset.id], basis)
-        for dataset in basis.datasets.clips
+        for dataset in basis.used_datasets
     )
 
 
@@ -32,7 +32,7 @@ def _outlook(dataset: ClipDataset, rows: Sequence[ManifestRow], basis: Basis) ->
     return DatasetOutlook(
         id=dataset.id,
         folder=dataset.instance_data_dir,
-        held_out=dataset in basis.datasets.held_out,
+        held_out=dataset in basis.measured,
         found=len(rows),
         used=len(samples),
         repeats=dataset.repeats,

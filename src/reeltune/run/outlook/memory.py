@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+from reeltune.config.root import Config
 from reeltune.contracts.clip import Bucket
 from reeltune.contracts.dimensions import Dimensions
 from reeltune.contracts.outlook import MemoryNeed
 from reeltune.estimate import memory
-from reeltune.estimate.memory import Amount, Precision, TrainedWeights
+from reeltune.estimate.memory import Amount, Part, Precision, TrainedWeights
 from reeltune.estimate.optimizers import state_bytes
 from reeltune.run.outlook.basis import Basis
 
 KNOWN_TEXT_WIDTH = 4096
 """Of the released models' text encoder. A model that reads other texts has encoders whose size is not known here."""
 
+LESS: Mapping[str, tuple[str, ...]] = {
+    "text encoding": ("text_encoder_1_precision=int8-quanto",),
+    "video encoding": ("offload_during_startup=true", "resolution", "video.num_frames"),
+    "training": (
+        "offload_during_startup=true",
+        "gradient_checkpointing=true",
+        "train_batch_size",
+        "resolution",
+        "video.num_frames",
+        "base_model_precision=int8-quanto",
+    ),
+    "rendering": (
+        "offload_during_startup=true",
+        "validation_resolution",
+        "validation_num_video_frames",
+        "base_model_precision=int8-quanto",
+    ),
+}
+"""What makes a stage need less memory."""
+
+DONE: Mapping[str, Callable[[Config], bool]] = {
+    "offload_during_startup=true": lambda config: config.model.offload_during_startup,
+    "gradient_checkpointing=true": lambda config: config.training.gradient_checkpointing,
+    "train_batch_size": lambda config: config.training.train_batch_size == 1,
+    "base_model_precision=int8-quanto": lambda config: config.model.base_model_precision != "no_change",
+    "text_encoder_1_precision=int8-quanto": lambda config: config.model.text_encoder_1_precision != "no_change",
+}
+"""Whether a run does so already."""
+
 
 def memory_outlook(basis: Basis) -> tuple[MemoryNeed, ...]:
     """Return the GPU memory of each stage, for the largest bucket; nothing when the model's size is not known."""
     if basis.dimensions is None:
         return ()
-    return tuple(MemoryNeed(one.stage, one.size_bytes, one.parts) for one in _amounts(basis, basis.dimensions))
+    return tuple(
+        MemoryNeed(one.stage, one.size_bytes, one.parts, _less(one.stage, basis.config))
+        for one in _amounts(basis, basis.dimensions)
+    )
+
+
+def _less(stage: str, config: Config) -> str:
+    return ", ".join(words for words in LESS[stage] if words not in DONE or not DONE[words](config))
 
 
 def _amounts(basis: Basis, size: Dimensions) -> Iterator[Amount]:
-    bucket, encoders_known = basis.largest, size.text_width == KNOWN_TEXT_WIDTH
+    bucket, text_encoder = basis.largest, memory.text_encoder_bytes(_text_encoder_value_bytes(basis))
+    encoders_known = size.text_width == KNOWN_TEXT_WIDTH
+    stay = encoders_known and not basis.config.model.offload_during_startup
+    kept: tuple[Part, ...] = (("text encoder kept", text_encoder),) if stay else ()
+    autoencoder: tuple[Part, ...] = (("autoencoder kept", memory.AUTOENCODER_BYTES),) if stay else ()
     if encoders_known:
-        yield memory.text_encoding(value_bytes=_text_encoder_bytes(basis))
-        yield memory.video_encoding(frames=bucket.frames, height=bucket.height, width=bucket.width)
-    yield _training(basis, size, bucket)
+        yield memory.text_encoding(value_bytes=_text_encoder_value_bytes(basis))
+        yield memory.video_encoding(frames=bucket.frames, height=bucket.height, width=bucket.width, kept=kept)
+    yield _training(basis, size, bucket, kept=kept + autoencoder)
     if encoders_known and basis.rendering.videos:
-        yield _rendering(basis, size)
+        yield _rendering(basis, size, kept=kept)
 
 
-def _training(basis: Basis, size: Dimensions, bucket: Bucket) -> Amount:
+def _training(basis: Basis, size: Dimensions, bucket: Bucket, *, kept: tuple[Part, ...]) -> Amount:
     return memory.training(
         size,
         basis.tokens_by_block(bucket),
@@ -41,25 +82,25 @@ def _training(basis: Basis, size: Dimensions, bucket: Bucket) -> Amount:
         precision=_precision(basis),
         weights=_weights(basis),
         recomputation=basis.recomputation,
+        kept=kept,
     )
 
 
-def _rendering(basis: Basis, size: Dimensions) -> Amount:
-    frames = basis.rendering.frames
-    video = max(basis.rendering.videos, key=lambda video: video.width * video.height)
+def _rendering(basis: Basis, size: Dimensions, *, kept: tuple[Part, ...]) -> Amount:
+    largest = max(basis.rendered, key=lambda bucket: bucket.width * bucket.height)
     return memory.rendering(
         size,
-        basis.facts.geometry.tokens(frames=frames, height=video.height, width=video.width),
+        basis.tokens(largest),
         precision=_precision(basis),
         weights=_weights(basis),
-        frames=frames,
-        height=video.height,
-        width=video.width,
+        frames=largest.frames,
+        height=largest.height,
+        width=largest.width,
+        kept=kept,
     )
 
 
-def _text_encoder_bytes(basis: Basis) -> int:
-    """Return the bytes of each of its weights."""
+def _text_encoder_value_bytes(basis: Basis) -> int:
     if basis.config.model.text_encoder_1_precision != "no_change":
         return 1
     return basis.value_bytes

@@ -8,14 +8,16 @@ from reeltune.contracts.outlook import Card, Component, Outlook
 from reeltune.contracts.progress import Track
 from reeltune.families import check_family, family_dimensions, family_facts, family_locations
 from reeltune.machine.gpu import find_gpus
+from reeltune.run.depth import check_depth
 from reeltune.run.manifest import make_manifest
 from reeltune.run.means import Means
-from reeltune.run.outlook.advice import disk_shortages, memory_shortages, model_notes, routing_notes, video_notes
+from reeltune.run.outlook.advice import model_notes, routing_notes, video_notes
 from reeltune.run.outlook.basis import Basis
 from reeltune.run.outlook.cost import cost_outlook
 from reeltune.run.outlook.course import length_outlook, noise_outlook, rate_outlook, render_outlook, routing_outlook
 from reeltune.run.outlook.data import bucket_outlooks, dataset_outlooks
 from reeltune.run.outlook.disk import disk_outlook
+from reeltune.run.outlook.evaluation import evaluation_outlook
 from reeltune.run.outlook.memory import memory_outlook
 from reeltune.run.outlook.trained import trained_outlook
 from reeltune.run.plan import make_plan
@@ -41,13 +43,14 @@ def look_ahead(loaded: Loaded, means: Means, *, track: Track) -> Outlook:
     config = loaded.config
     check_family(config.model)
     facts, size = family_facts(config.model), family_dimensions(config.model)
+    if size:
+        check_depth(config, size.layers)
     manifest = make_manifest(config, loaded.datasets, facts, track)
     plan = make_plan(config, loaded.datasets, manifest.trained, facts)
     basis = Basis(config, loaded.datasets, manifest, plan, plan_rendering(config, facts), facts, size)
     locations = family_locations(config.model)
     cards = find_gpus()
     card = cards[0] if cards else None
-    cost, disk, memory = cost_outlook(basis, card), disk_outlook(basis), memory_outlook(basis)
     notes = [
         *loaded.notes,
         *(note for note in plan.notes if (note.kind, note.about) not in ON_THE_PAGE),
@@ -55,8 +58,6 @@ def look_ahead(loaded: Loaded, means: Means, *, track: Track) -> Outlook:
         *model_notes(locations, basis),
         *routing_notes(basis),
         *video_notes(basis, card),
-        *disk_shortages(disk),
-        *memory_shortages(memory, card),
     ]
     return Outlook(
         run=str(config.reporting.run_folder),
@@ -68,10 +69,11 @@ def look_ahead(loaded: Loaded, means: Means, *, track: Track) -> Outlook:
         rates=rate_outlook(basis),
         noise=noise_outlook(basis),
         routing=routing_outlook(basis),
-        cost=cost,
+        cost=cost_outlook(basis, card),
         renders=render_outlook(basis),
-        disk=disk,
-        memory=memory,
+        evaluation=evaluation_outlook(basis),
+        disk=disk_outlook(basis),
+        memory=memory_outlook(basis),
         card=Card(card.name, card.memory_bytes, card.free_bytes) if card else None,
         notes=tuple(by_kind(notes)),
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Place = Literal["configuration", "clips", "text"]
+File = Literal["configuration", "clips", "text"]
 """Where a key stands: in the configuration, in the dataset of clips, in the store of text embeddings."""
 
 
@@ -19,7 +19,7 @@ class Row:
 
     given: Mapping[str, Any]
     sentence: str
-    place: Place = "configuration"
+    place: File = "configuration"
 
 
 @dataclass(frozen=True)

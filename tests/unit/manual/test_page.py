@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reeltune.config.describe import all_described
-from reeltune.config.page import answer, overview
 from reeltune.errors import ConfigError
+from reeltune.manual.describe import all_described
+from reeltune.manual.page import answer, overview
 
 
 def test_the_list_names_every_option_with_default_and_sentence_in_aligned_columns() -> None:

@@ -15,8 +15,8 @@ from reeltune.config.datasets import EvalDataset, TextEmbeds, VideoDataset, Vide
 from reeltune.config.option import Section, told
 from reeltune.config.root import SECTIONS
 from reeltune.config.routing import Route
-from reeltune.config.schema import Node, raw_nodes
 from reeltune.config.webhooks import DiscordWebhook, RawWebhook
+from reeltune.manual.schema import Node, raw_nodes
 
 CONFIGURATION = "configuration"
 DATASET_FILE = "dataset file"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from reeltune.config.describe import CONFIGURATION, DATASET_FILE, UNSET, Described, all_described, typed
 from reeltune.config.foreign import DATASET_INERT, DATASET_NOT_YET, INERT, NOT_YET
 from reeltune.config.problems import nearest
 from reeltune.errors import ConfigError
+from reeltune.manual.describe import CONFIGURATION, DATASET_FILE, UNSET, Described, all_described, typed
 
 NARROW = 40
 """Columns of a sentence below which it is not worth showing."""

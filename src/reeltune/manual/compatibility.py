@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reeltune.config.compatibility_rows import CLIPS, OWN, QUICKSTART, SNIPPETS, VIDEO_KEYS, Place, Row, Snippet
-from reeltune.config.describe import CONFIGURATION, DATASET_FILE, Described, all_described
 from reeltune.config.foreign import DATASET_INERT, DATASET_NOT_YET, INERT, NOT_YET
 from reeltune.config.inert import inert_settings
 from reeltune.config.load import Loaded, load_run
 from reeltune.errors import ConfigError
+from reeltune.manual.compatibility_rows import CLIPS, OWN, QUICKSTART, SNIPPETS, VIDEO_KEYS, File, Row, Snippet
+from reeltune.manual.describe import CONFIGURATION, DATASET_FILE, Described, all_described
 
 REGENERATE = "reeltune options --compatibility > docs/compatibility.md"
 
@@ -71,14 +71,14 @@ def _status(row: Row, inert: Iterable[str], noted: Iterable[str]) -> str:
     return NOTED if names & set(noted) else EFFECTIVE
 
 
-def _noted_name(name: str, place: Place) -> str:
+def _noted_name(name: str, place: File) -> str:
     """Return a key as notes call it."""
     if place == "configuration":
         return name
     return f"{_LEAST[place]['id']}.{'video.' if name in VIDEO_KEYS else ''}{name}"
 
 
-_LEAST: Mapping[Place, Mapping[str, Any]] = {
+_LEAST: Mapping[File, Mapping[str, Any]] = {
     "configuration": {
         "data_backend_config": "datasets.json",
         "output_dir": "output/wan",
@@ -93,7 +93,7 @@ _LEAST: Mapping[Place, Mapping[str, Any]] = {
 
 def _files(rows: Iterable[Row]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return a configuration and a dataset file that hold the rows."""
-    places: dict[Place, dict[str, Any]] = {place: dict(least) for place, least in _LEAST.items()}
+    places: dict[File, dict[str, Any]] = {place: dict(least) for place, least in _LEAST.items()}
     for row in rows:
         for name, value in row.given.items():
             home = places[row.place].setdefault("video", {}) if name in VIDEO_KEYS else places[row.place]

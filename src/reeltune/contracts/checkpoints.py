@@ -1,0 +1,42 @@
+"""The checkpoints of a run folder by the names of their folders, for all who look for them. No torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from reeltune.errors import ConfigError
+
+_NAME = re.compile(r"checkpoint-(\d+)")
+
+
+def name_of(step: int) -> str:
+    """Return what the folder of a step's checkpoint is called."""
+    return f"checkpoint-{step}"
+
+
+def steps_in(folder: Path) -> list[int]:
+    """Return the steps that have a checkpoint in a run folder, ascending; hidden and renamed ones do not count."""
+    if not folder.is_dir():
+        return []
+    matches = [_NAME.fullmatch(entry.name) for entry in folder.iterdir() if entry.is_dir()]
+    return sorted(int(match[1]) for match in matches if match)
+
+
+def choose_step(folder: Path, wanted: str) -> int | None:
+    """Return the step to continue from: `latest` (None when there is none), or a checkpoint's name or path.
+
+    Raises ConfigError, listing those that exist, for a name that is not here.
+    """
+    steps = steps_in(folder)
+    if wanted == "latest":
+        return steps[-1] if steps else None
+    path = Path(wanted).expanduser()
+    match = _NAME.fullmatch(path.name)
+    elsewhere = path.parent != Path() and path.parent.resolve() != folder.resolve()
+    if match is None or elsewhere or int(match[1]) not in steps:
+        known = ", ".join(map(name_of, steps)) or "none"
+        raise ConfigError(
+            f"resume_from_checkpoint: {wanted} is not a checkpoint of {folder}; there: {known}. Or say latest."
+        )
+    return int(match[1])

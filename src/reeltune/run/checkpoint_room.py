@@ -1,0 +1,45 @@
+"""Where a run goes on, and how much room its checkpoints will take. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reeltune.config.reporting import ReportingOptions
+from reeltune.config.root import Config
+from reeltune.contracts.checkpoints import choose_step, steps_in
+from reeltune.estimate.disk import checkpoint_bytes, checkpoints_to_come
+from reeltune.estimate.optimizers import state_bytes
+
+
+@dataclass(frozen=True)
+class CheckpointRoom:
+    """Room for so many checkpoints beside those that are there already."""
+
+    count: int
+    size_bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.count} checkpoint{'s' * (self.count != 1)}"
+
+
+def start_of(options: ReportingOptions) -> int | None:
+    """Return the step to continue from, or None to start afresh. Raises ConfigError where it is missing."""
+    wanted = options.resume_from_checkpoint
+    return choose_step(options.run_folder, wanted) if wanted else None
+
+
+def checkpoint_room(config: Config, *, weights: int, total_steps: int) -> CheckpointRoom:
+    """Return what the rest of the run needs. weights: how many are trained."""
+    training, reporting = config.training, config.reporting
+    start = start_of(reporting)
+    # An earlier run that is not continued, and later checkpoints than the one that is, are moved aside and stay.
+    there = [] if start is None else [step for step in steps_in(reporting.run_folder) if step <= start]
+    count = checkpoints_to_come(
+        total_steps,
+        done=start or 0,
+        every=reporting.checkpointing_steps,
+        limit=reporting.checkpoints_total_limit,
+        there=len(there),
+    )
+    one = checkpoint_bytes(weights, state_bytes=state_bytes(training.optimizer), averaged=training.use_ema)
+    return CheckpointRoom(count, count * one)
