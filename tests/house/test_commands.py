@@ -136,7 +136,7 @@ def run_line(line: str, place: Path, *, model: Path) -> tuple[int | None, str]:
         return None, ""
     if words[1] == "train" and "--help" not in words:
         ending = reeltune_here(*words[1:], *ONE_STEP, f"pretrained_model_name_or_path={model}", cwd=place)
-        assert ending.returncode or list(place.glob("output/*/checkpoint-1/trainable.safetensors"))
+        assert ending.returncode or list(place.glob("output/**/checkpoint-1/trainable.safetensors"))
         return ending.returncode, ending.stderr
     asked = ["--yes", "--gpu", "24"] if words[1] == "configure" else []
     done = reeltune(*words[1:], *asked, cwd=place, environment=ALONE | {"HOME": str(place)})

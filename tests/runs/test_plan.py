@@ -153,6 +153,12 @@ def test_a_clip_folder_without_videos_ends_the_plan(few: Path, tmp_path: Path) -
     assert "no video in" in outcome.stderr
 
 
+def test_a_checkpoint_that_is_not_there_ends_the_plan_as_it_would_the_run(few: Path) -> None:
+    outcome = reeltune("plan", "resume_from_checkpoint=checkpoint-7", cwd=few)
+    assert (outcome.returncode, outcome.stdout) == (2, "")
+    assert "checkpoint-7 is not a checkpoint of output/x; there: none" in outcome.stderr
+
+
 def test_an_image_to_video_model_is_refused_in_one_sentence(few: Path) -> None:
     write_model(few / "i2v", in_channels=36, image_dim=1280)
     outcome = reeltune("plan", "pretrained_model_name_or_path=i2v", cwd=few)

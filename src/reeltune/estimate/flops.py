@@ -85,6 +85,15 @@ def step_operations(
     )
 
 
+def model_operations(dimensions: Dimensions, tokens: Tokens, *, trained: TrainedPart = "adapter") -> Operations:
+    """Return what forward and backward need when nothing is computed twice: the measure of utilisation.
+
+    Source: Chowdhery et al. 2022, arXiv:2204.02311, appendix B.
+    """
+    attention = attention_forward(dimensions, tokens)
+    return Operations(linear_forward(dimensions, tokens) * _LINEAR_PASSES[trained], attention, 2 * attention)
+
+
 def tokens_by_block(dimensions: Dimensions, tokens: Tokens) -> Sequence[int]:
     """Return the video tokens that each block sees."""
     if isinstance(tokens, int):

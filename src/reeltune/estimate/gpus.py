@@ -18,6 +18,7 @@ class GpuSpeed:
     """One kind of GPU. Rates in operations a second."""
 
     name: str
+    peak: float
     linear: float
     attention_forward: float
     attention_backward: float
@@ -43,6 +44,7 @@ def _gpu(name: str, peak: int, reference: _Reference) -> GpuSpeed:
     """peak: TFLOP/s."""
     return GpuSpeed(
         name=name,
+        peak=peak * TERA,
         linear=peak * TERA * reference.linear,
         attention_forward=peak * TERA * reference.attention_forward,
         attention_backward=peak * TERA * reference.attention_backward,

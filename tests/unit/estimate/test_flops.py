@@ -14,6 +14,7 @@ from reeltune.estimate.flops import (
     attention_forward,
     forward_operations,
     linear_forward,
+    model_operations,
     step_operations,
 )
 from reeltune.estimate.sizes import SIZES
@@ -68,6 +69,13 @@ def test_a_step_is_split_by_what_it_runs_on(size: str, recomputation: Recomputat
     split = step_operations(SIZES[size], TOKENS["a"], recomputation=recomputation)
     own = (split.linear, split.attention_forward, split.attention_backward)
     assert tuple(f"{value / 1e12:.0f}" for value in own) == by_hand
+
+
+def test_the_model_itself_needs_two_or_three_passes_and_nothing_twice() -> None:
+    # 2 * 82.07 + 3 * 200.91, 2 * 785.4 + 3 * 892.9, and one linear pass more where the base is trained.
+    assert model_operations(SIZES["1.3B"], 32_760).total / 1e12 == pytest.approx(766.9, rel=1e-4)
+    assert model_operations(SIZES["14B"], 32_760).total / 1e12 == pytest.approx(4249.5, rel=1e-4)
+    assert model_operations(SIZES["14B"], 32_760, trained="full").total / 1e12 == pytest.approx(5034.9, rel=1e-4)
 
 
 def test_routed_blocks_cost_what_their_own_tokens_cost() -> None:
