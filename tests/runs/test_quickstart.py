@@ -40,6 +40,8 @@ EXPECTED = (
     ("inert", "minimum_image_size", "every dataset sets its own"),
     ("inert", "disney-black-and-white.maximum_image_size", "crop is false"),
     ("fact", "resume_from_checkpoint", "step 0 is the start"),
+    # In float32: 1.419 billion weights of the transformer, 5.681 of the text encoder, 0.127 of the autoencoder.
+    ("fact", "pretrained_model_name_or_path", "up to 28.9 GB in its cache"),
 )
 """What the plan must say of the quickstart's files: kind, option, words."""
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from rich.filesize import decimal
+
 from reeltune.contracts.notes import Note
+from reeltune.estimate.activations import FLOAT32_BYTES
+from reeltune.estimate.parameters import parameters
+from reeltune.estimate.sizes import TEXT_ENCODER_PARAMETERS, VIDEO_AUTOENCODER_PARAMETERS
 from reeltune.families.sources import Location
 from reeltune.machine.gpu import Gpu
 from reeltune.run.outlook.basis import Basis
@@ -24,10 +29,23 @@ def model_notes(locations: Sequence[Location], basis: Basis) -> Iterator[Note]:
     fetched = sorted({one.place for one in locations if one.state == "hub"})
     if fetched:
         text = f"the first start fetches the model from the hub: {', '.join(fetched)}"
-        yield Note("fact", "pretrained_model_name_or_path", text)
+        yield Note("fact", "pretrained_model_name_or_path", text + _size_of_fetch(locations, basis))
     if basis.dimensions is None:
         text = "the size of the model is not known before it is fetched: operations and memory are left out here"
         yield Note("fact", "pretrained_model_name_or_path", text)
+
+
+def _size_of_fetch(locations: Sequence[Location], basis: Basis) -> str:
+    """Return how much room the files that are fetched take at most: they may be in float32."""
+    if basis.dimensions is None:
+        return ""
+    weights = {
+        "transformer": parameters(basis.dimensions),
+        "text encoder": TEXT_ENCODER_PARAMETERS,
+        "autoencoder": VIDEO_AUTOENCODER_PARAMETERS,
+    }
+    count = sum(weights.get(one.component, 0) for one in locations if one.state == "hub")
+    return f"; up to {decimal(FLOAT32_BYTES * count)} in its cache (HF_HOME), beside the disk space above"
 
 
 def routing_notes(basis: Basis) -> Iterator[Note]:
