@@ -34,9 +34,10 @@ def configure(place: Path, *words: str) -> Terminal:
 def test_every_question_is_answered_with_keys_and_the_plan_holds(place: Path) -> None:
     with configure(place) as terminal:
         terminal.wait_for("Folder of your clips?")
-        terminal.press(CLEAR_LINE + "nowhere" + ENTER)
-        terminal.wait_for("nowhere does not exist")
-        terminal.press(CLEAR_LINE + "datasets" + ENTER)
+        terminal.wait_for("(Enter: datasets)")
+        terminal.press("nowhere" + ENTER)
+        terminal.wait_for(" nowhere does not exist")
+        terminal.press(CLEAR_LINE + ENTER)
         terminal.wait_for("3 clips, 1 without captions, 160x96, 24 fps, 2.1 to 3.8 s")
         terminal.wait_for("What is to be learnt?")
         terminal.press(UP + ENTER)  # from concept to motion
@@ -52,7 +53,7 @@ def test_every_question_is_answered_with_keys_and_the_plan_holds(place: Path) ->
         terminal.wait_for("17 frames, 1.1 s: keeps all clips")
         terminal.press(ENTER)
         terminal.wait_for("Steps of training?")
-        terminal.press(CLEAR_LINE + "many" + ENTER)
+        terminal.press("many" + ENTER)
         terminal.wait_for("'many' is no number of steps")
         terminal.press(CLEAR_LINE + "700" + ENTER)
         terminal.wait_for("Prompt of the validation videos?")

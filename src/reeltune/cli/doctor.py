@@ -11,15 +11,12 @@ from pathlib import Path
 
 from reeltune.cli.source import DEFAULT_CONFIG, SOURCES, add_source_arguments, find_source, load_source
 from reeltune.errors import ConfigError
-from reeltune.machine.check import Check, State
+from reeltune.machine.check import Check
 from reeltune.machine.packages import TORCH
 
 LINE = "look at this machine, and say what is missing and what to type"
 
 INSTALL = f"pip install --force-reinstall {TORCH}"
-
-STYLES: dict[State, str] = {"ok": "green", "absent": "dim", "warn": "yellow", "fail": "bold red"}
-MARKS: dict[State, str] = {"ok": "ok", "absent": "-", "warn": "warn", "fail": "FAIL"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +41,6 @@ def examine(configuration: Callable[[bool], Iterable[Check]]) -> Iterator[Check]
     from reeltune.machine.checks import disk_check, login_checks, memory_check, package_checks, python_check
     from reeltune.machine.host import find_host, free_bytes
     from reeltune.machine.logins import hub_token_found, wandb_login_found
-    from reeltune.machine.packages import OPTIONAL, version_of
 
     yield python_check(sys.version_info[:3])
     bfloat16 = yield from _torch()
@@ -52,25 +48,28 @@ def examine(configuration: Callable[[bool], Iterable[Check]]) -> Iterator[Check]
     yield disk_check(str(Path.cwd()), free_bytes(Path.cwd()))
     yield codec_check()
     yield hub_cache_check()
-    yield from package_checks({package.distribution: version_of(package.distribution) for package in OPTIONAL})
+    yield from package_checks()
     yield from login_checks(hub=hub_token_found(), wandb=wandb_login_found())
     yield from configuration(bfloat16)
 
 
 def show(checks: Sequence[Check]) -> None:
-    """Print the checks as aligned lines, in colours on a terminal, and what to type below those that need it."""
+    """Print the checks as aligned lines, and what to type below those that need it.
+
+    A terminal sees colours, and no line that is wider than itself but for what to type, which stays whole to be copied.
+    """
     from rich.console import Console
     from rich.text import Text
 
+    from reeltune.cli.doctor_lines import check_lines
+
     console = Console(highlight=False)
-    width = max(len(check.name) for check in checks)
-    margin = " " * (width + 8)
+    # On a pipe each check has a line, for programs that look for one.
+    columns = console.width if console.is_terminal else sys.maxsize
+    names = max(len(check.name) for check in checks)
     for check in checks:
-        text = check.text.replace("\n", f"\n{margin}")
-        line = Text.assemble((f"{MARKS[check.state]:<4}", STYLES[check.state]), f"  {check.name:<{width}}  ", text)
-        console.print(line, soft_wrap=True)
-        if check.fix:
-            console.print(Text.assemble(margin, ("-> ", "dim"), (check.fix, "bold")), soft_wrap=True)
+        for line in check_lines(check, names=names, columns=columns):
+            console.print(line, soft_wrap=True)
     failed = sum(check.state == "fail" for check in checks)
     ending = f"{failed} of {len(checks)} checks failed" if failed else "Nothing stands in the way."
     console.print(Text(ending, "bold red" if failed else "green"), soft_wrap=True)

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from reeltune.cli.failures import before_training
-from reeltune.cli.source import add_source_arguments, command, find_source, load_source
-from reeltune.cli.train import make_data, quiet_threads
+from reeltune.cli.source import add_source_arguments, command
+from reeltune.cli.train import opened
 
 LINE = "encode captions and clips into the caches, and stop"
 
@@ -18,12 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     """Fill the caches that training will read."""
-    quiet_threads()
     with before_training():
-        source = find_source(arguments, words)
-        loaded = load_source(source)
-        print(source.announcement(), flush=True)
-        make_data(source, lambda line: print(line, flush=True))
+        loaded = opened(arguments, words)
         from reeltune.report.console import track
         from reeltune.run.training import prepare
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from reeltune.cli.examples_folder import make_example
 from reeltune.cli.failures import before_training
 from reeltune.cli.source import Source, add_source_arguments, command, find_source, load_source
+
+if TYPE_CHECKING:
+    from reeltune.config.load import Loaded
 
 LINE = "train an adapter: clips in, LoRA out"
 
@@ -19,12 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     """Train as the arguments say; `words` are options that win over the file."""
-    quiet_threads()
     with before_training():
-        source = find_source(arguments, words)
-        loaded = load_source(source)
-        print(source.announcement(), flush=True)
-        make_data(source, lambda line: print(line, flush=True))
+        loaded = opened(arguments, words)
     from reeltune.cli.listeners import listeners
     from reeltune.report.console import track
     from reeltune.report.ending import last_screen
@@ -35,6 +35,16 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     outcome = train(loaded, means, track=track, sinks_for=lambda folder: listeners(loaded.config, means, folder))
     print(last_screen(outcome, command("train", arguments, words, leave_out={"resume_from_checkpoint"})))
     return 0
+
+
+def opened(arguments: argparse.Namespace, words: Sequence[str]) -> Loaded:
+    """Read the configuration of a command that computes, say which it is, and make a bundled example's data."""
+    quiet_threads()
+    source = find_source(arguments, words)
+    loaded = load_source(source)
+    print(source.announcement(), flush=True)
+    make_data(source, lambda line: print(line, flush=True))
+    return loaded
 
 
 def quiet_threads() -> None:

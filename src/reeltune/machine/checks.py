@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
+from reeltune.machine import packages
 from reeltune.machine.check import Check
 from reeltune.machine.host import Host
-from reeltune.machine.packages import OPTIONAL
 
 GIB = 2**30
 OLDEST_PYTHON, FIRST_UNTRIED_PYTHON = (3, 11), (3, 14)
@@ -42,14 +42,17 @@ def disk_check(folder: str, free: int) -> Check:
     return Check("disk", "warn", f"{text}; the 1.3B model and its encoders take 30 GiB", fix)
 
 
-def package_checks(versions: Mapping[str, str | None]) -> Iterator[Check]:
-    """versions: of the optional packages, by distribution."""
-    for package in OPTIONAL:
-        version = versions[package.distribution]
-        if version:
-            yield Check(package.distribution, "ok", f"{version}: {package.purpose}")
+def package_checks() -> Iterator[Check]:
+    """Yield one check for each optional package: here, too old for what it is for, or not here."""
+    for package in packages.OPTIONAL:
+        name, version = package.distribution, packages.version_of(package.distribution)
+        if version is None:
+            yield Check(name, "absent", f"not installed: {package.purpose}", package.install)
+        elif packages.missing(name):
+            text = f"{version}, and {package.at_least} or newer is needed: {package.purpose}"
+            yield Check(name, "warn", text, package.install)
         else:
-            yield Check(package.distribution, "absent", f"not installed: {package.purpose}", package.install)
+            yield Check(name, "ok", f"{version}: {package.purpose}")
 
 
 def login_checks(*, hub: bool, wandb: bool) -> Iterator[Check]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import json5
 import pytest
 
 from helpers.clips import even_times, indexed_frames, write_clip
+from helpers.quickstart import FILES
 from reeltune.cli.configure import run
 from reeltune.cli.configure.questions import Defaults, Question
 from reeltune.cli.configure.talk import Graphics, Wishes
@@ -208,6 +210,46 @@ def test_editing_changes_the_first_dataset_in_use_and_nothing_else(place: Path) 
     assert json5.loads(text) == json5.loads(expected)
     assert "// the good ones" in text
     assert OLD_DATASETS.splitlines()[1] in text
+
+
+@pytest.fixture
+def pasted(place: Path) -> Path:
+    """The quickstart's files where its prose puts them: the configuration names a dataset file that is not there."""
+    for file in (FILES / "config.json", FILES / "multidatabackend.json"):
+        (place / "config").mkdir(exist_ok=True)
+        shutil.copy(file, place / "config" / file.name)
+    return place
+
+
+def test_a_dataset_file_that_is_used_instead_is_edited_and_named(pasted: Path, capsys: pytest.CaptureFixture) -> None:
+    before = {path.name: json5.loads(path.read_text(encoding="utf-8")) for path in (pasted / "config").iterdir()}
+    assert [note.kind for note in load(Path("config/config.json")).notes if note.about == "data_backend_config"]
+    assert go() == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "config/wan/multidatabackend.json does not exist; config/multidatabackend.json is used instead. "
+        "data_backend_config will name that one." in said
+    )
+    assert 'data_backend_config = "config/multidatabackend.json" (was "config/wan/multidatabackend.json")' in said
+    assert "Wrote config/multidatabackend.json and config/config.json." in said
+    assert not (pasted / "config/wan").exists()
+    loaded = load(Path("config/config.json"))
+    assert not [note for note in loaded.notes if note.about == "data_backend_config"]
+    [clips] = loaded.datasets.videos
+    assert (clips.id, clips.instance_data_dir) == ("disney-black-and-white", "clips")
+    after = json5.loads((pasted / "config/config.json").read_text(encoding="utf-8"))
+    assert {name for name in after if after[name] != before["config.json"].get(name)} == {"data_backend_config"}
+    assert go(data=None) == 0
+    assert "Both files are as they were." in capsys.readouterr().out
+
+
+def test_no_other_configuration_s_clips_stand_in_for_a_file_that_is_asked_for(pasted: Path) -> None:
+    shared = (pasted / "config/multidatabackend.json").read_bytes()
+    assert go("config/wan/config.json") == 0
+    assert go("c.json", words=("data_backend_config=mine/multidatabackend.json",)) == 0
+    for file in ("config/wan/multidatabackend.json", "mine/multidatabackend.json"):
+        assert json5.loads((pasted / file).read_text())[0]["id"] == "clips"
+    assert (pasted / "config/multidatabackend.json").read_bytes() == shared
 
 
 def test_a_goal_sets_what_it_is_about_in_an_old_file_too(place: Path) -> None:

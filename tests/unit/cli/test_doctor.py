@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -177,6 +178,45 @@ def test_a_terminal_sees_colours(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     )
     doctor.show(CHECKS)
     assert "\x1b[1;31mFAIL" in capsys.readouterr().out
+
+
+WIDE = [
+    Check("disk", "ok", "9 GiB free"),
+    Check(
+        "attention sageattention", "warn", " ".join(f"word{n}" for n in range(30)) + "\nand more", "pip install 'a' b"
+    ),
+    Check("x", "warn", "y", "pip install --no-build-isolation git+https://example.invalid/a/kernel-of-attention"),
+    Check("hub cache", "ok", f"/{'z' * 90} can be written"),
+]
+
+
+def test_a_terminal_of_80_columns_sees_whole_words_behind_the_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rich.console.Console", lambda **options: Console(force_terminal=True, width=80, **options))
+    monkeypatch.setenv("NO_COLOR", "1")
+    doctor.show(WIDE)
+    printed = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
+    lines = printed.splitlines()
+    # Only the path is wider: nothing in it may be broken.
+    assert [len(line) <= 80 for line in lines].count(False) == 1
+    hanging = " " * len("warn  attention sageattention  ")
+    assert lines[1].startswith("warn  attention sageattention  word0 word1")
+    assert lines[2].startswith(f"{hanging}word")
+    assert f"{hanging}and more" in lines
+    assert f"{hanging}-> pip install 'a' b" in lines
+    assert any(line.endswith(WIDE[2].fix) for line in lines)
+    assert printed.split() == [
+        word
+        for mark, check in zip(("ok", "warn", "warn", "ok"), WIDE, strict=True)
+        for word in f"{mark} {check.name} {check.text} {'-> ' * bool(check.fix)}{check.fix}".split()
+    ] + ["Nothing", "stands", "in", "the", "way."]
+
+
+def test_on_a_pipe_each_check_has_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    words = " ".join(["word"] * 90)
+    doctor.show([Check("x", "ok", words)])
+    assert capsys.readouterr().out.splitlines()[0] == f"ok    x  {words}"
 
 
 def test_long_lines_stay_whole_so_that_commands_can_be_copied(capsys: pytest.CaptureFixture[str]) -> None:

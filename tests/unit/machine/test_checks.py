@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from reeltune.machine import packages
 from reeltune.machine.check import State
 from reeltune.machine.checks import disk_check, login_checks, memory_check, package_checks, python_check
 from reeltune.machine.host import Host
-from reeltune.machine.packages import OPTIONAL
 
 GIB = 2**30
 PROJECT = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -38,12 +38,16 @@ def test_little_memory_warns() -> None:
     assert (check.state, check.text.partition(";")[0]) == ("warn", "8 GiB, 3 GiB available")
 
 
-def test_a_package_that_is_missing_comes_with_the_command_for_it() -> None:
-    versions = {package.distribution: None for package in OPTIONAL} | {"wandb": "0.19.1"}
-    checks = {check.name: check for check in package_checks(versions)}
-    assert checks["wandb"].state == "ok"
-    assert checks["torchao"].state == "absent"
-    assert checks["torchao"].fix == 'pip install "reeltune[quant]"'
+def test_a_package_that_is_missing_or_too_old_comes_with_the_command_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"wandb": "0.19.1", "sageattention": "1.0.6"}
+    monkeypatch.setattr(packages, "version_of", versions.get)
+    checks = {check.name: check for check in package_checks()}
+    assert list(checks) == [package.distribution for package in packages.OPTIONAL]
+    assert (checks["wandb"].state, checks["wandb"].text) == ("ok", "0.19.1: report_to wandb")
+    assert (checks["torchao"].state, checks["torchao"].fix) == ("absent", 'pip install "reeltune[quant]"')
+    old = checks["sageattention"]
+    assert (old.state, old.text.partition(":")[0]) == ("warn", "1.0.6, and 2.1.1 or newer is needed")
+    assert old.fix.endswith("https://github.com/thu-ml/SageAttention")
 
 
 def test_a_missing_login_fails_nothing() -> None:

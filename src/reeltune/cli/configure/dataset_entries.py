@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reeltune.cli.configure.files import ABSENT, Change, Draft, Edit, edited, text_of
+from reeltune.cli.configure.files import ABSENT, Change, Draft, Edit, OptionsFile, edited, text_of
 from reeltune.cli.configure.folder import Folder
 from reeltune.cli.configure.settings import Answers, Setting
 from reeltune.cli.source import find_datasets
@@ -19,19 +19,36 @@ from reeltune.errors import ConfigError
 
 @dataclass(frozen=True)
 class DatasetsFile:
-    """A dataset file as it is now. named: as the configuration names it.
+    """A dataset file as it is now. named: as the configuration will name it.
 
     entry, index: the first dataset of clips in use, and its place in the list; None in a new file.
+    note: why it is another one than the configuration names now, empty where it is that one.
     """
 
     named: str
     text: str = ""
     entry: Mapping[str, Any] | None = None
     index: int = 0
+    note: str = ""
 
     @property
     def path(self) -> Path:
         return Path(self.named).expanduser()
+
+
+def find_datasets_file(options: OptionsFile, wished: str | None) -> DatasetsFile:
+    """Read the dataset file that a run would use now, or return a new one where there is none. Raises ConfigError.
+
+    wished: the file that the command line names. Nothing that lies elsewhere stands in for it, or for a new
+    configuration's own: what is written there is shared with no other configuration.
+    """
+    present = options.values.get("data_backend_config")
+    if wished or not present:
+        named = wished or str(usual_place(options.path))
+        return _read(named, Path(named).expanduser())
+    named = str(present)
+    path, notes = find_datasets(named)
+    return replace(_read(str(path), path), note=notes[0].text) if notes else _read(named, path)
 
 
 def usual_place(options: Path) -> Path:
@@ -40,9 +57,7 @@ def usual_place(options: Path) -> Path:
     return options.with_name(own)
 
 
-def read_datasets_file(named: str) -> DatasetsFile:
-    """Read a dataset file, or return an empty one where there is none. Raises ConfigError."""
-    path, _ = find_datasets(named)
+def _read(named: str, path: Path) -> DatasetsFile:
     if not path.exists():
         return DatasetsFile(named)
     entries = read_document(path).content

@@ -31,6 +31,7 @@ class Question:
     """One question. why: a sentence that says what hangs on the answer.
 
     choices: empty for a text. check: says in words what is wrong with a text, None when nothing is.
+    default: taken where nothing is typed; where nothing is an answer too, it stands there to be edited.
     flag: what gives the answer on a command line.
     """
 
@@ -47,6 +48,11 @@ class Question:
         if values and value not in values:
             return f"{value!r} is none of {', '.join(values)}"
         return self.check(value)
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the default stands in the line: elsewhere, what is typed would be added to its end."""
+        return not self.default or self.problem_with("") is None
 
 
 @runtime_checkable
@@ -85,7 +91,8 @@ class Terminal:
     def ask(self, question: Question) -> str:
         print()
         say(question.why)
-        return str(_put(_prompt(question))).strip()
+        typed = str(_put(_prompt(question))).strip()
+        return typed if question.is_edited else typed or question.default
 
     def confirm(self, title: str, *, default: bool) -> bool:
         import questionary
@@ -126,9 +133,10 @@ def _prompt(question: Question) -> Any:
         ]
         default = next(choice for choice in choices if choice.value == question.default)
         return questionary.select(question.title, choices, default=default)
+    default = question.default
     settings: dict[str, Any] = {
-        "default": question.default,
-        "validate": lambda text: question.problem_with(text.strip()) or True,
+        **({"default": default} if question.is_edited else {"instruction": f"(Enter: {default})"}),
+        "validate": lambda text: question.problem_with(text.strip() or ("" if question.is_edited else default)) or True,
         # Looking into a folder at each key that is typed would be slow, and red before the name is whole.
         "validate_while_typing": False,
     }

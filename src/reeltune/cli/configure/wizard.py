@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from reeltune.cli.configure.dataset_entries import edit_datasets, read_datasets_file, usual_place
+from reeltune.cli.configure.dataset_entries import edit_datasets, find_datasets_file
 from reeltune.cli.configure.dialogue import hold
 from reeltune.cli.configure.files import (
     ABSENT,
@@ -46,9 +46,10 @@ def configure(
     from reeltune.report.console import track
 
     options = read_options_file(file)
-    present = options.values.get("data_backend_config")
-    datasets = read_datasets_file(wishes.text("data_backend_config") or str(present or usual_place(file)))
+    datasets = find_datasets_file(options, wishes.text("data_backend_config"))
     print(f"{file} is {'new' if options.is_new else 'edited: what is not asked about stays as it is'}.")
+    if datasets.note:
+        say(f"Note: {datasets.note}. data_backend_config will name that one.")
     answers = hold(Talk(options, datasets, wishes, asker, here, track))
     settings = options_for(answers, wishes.options, datasets_file=datasets.named)
     drafts = edit_options(options, settings), edit_datasets(datasets, answers, settings)
