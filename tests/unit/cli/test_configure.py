@@ -13,7 +13,6 @@ import json5
 import pytest
 
 from helpers.clips import even_times, indexed_frames, write_clip
-from helpers.quickstart import FILES
 from reeltune.cli.configure import run
 from reeltune.cli.configure.questions import Defaults, Question
 from reeltune.cli.configure.talk import Graphics, Wishes
@@ -21,6 +20,8 @@ from reeltune.cli.configure.wizard import configure, read_overrides
 from reeltune.cli.source import find_datasets
 from reeltune.config.load import Loaded, load_run
 from reeltune.errors import ConfigError, DataError
+
+QUICKSTART = Path(__file__).parents[2] / "data/quickstart"
 
 CAPTION = "A row of white blocks blinks on a grey wall while the camera stands still."
 RTX_4090 = [Graphics("NVIDIA GeForce RTX 4090", 23.99)]
@@ -215,9 +216,7 @@ def test_editing_changes_the_first_dataset_in_use_and_nothing_else(place: Path) 
 @pytest.fixture
 def pasted(place: Path) -> Path:
     """The quickstart's files where its prose puts them: the configuration names a dataset file that is not there."""
-    for file in (FILES / "config.json", FILES / "multidatabackend.json"):
-        (place / "config").mkdir(exist_ok=True)
-        shutil.copy(file, place / "config" / file.name)
+    shutil.copytree(QUICKSTART, place / "config")
     return place
 
 

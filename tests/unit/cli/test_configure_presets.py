@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def needs(model: str, card: Card, width: int, height: int) -> list[memory.Amount
     precision = "16-bit" if card.base_model_precision == "no_change" else "8-bit"
     rank = max(goal.lora_rank for goal in GOALS.values())
     weights = memory.TrainedWeights(lora_parameters(size, rank=rank, targets=FACTS.adapter_targets))
-    shape = {"frames": frames, "height": height, "width": width}
+    shape: dict[str, Any] = {"frames": frames, "height": height, "width": width}
     return [
         memory.text_encoding(value_bytes=2 if card.text_encoder_1_precision == "no_change" else 1),
         memory.video_encoding(**shape),

@@ -185,7 +185,7 @@ WIDE = [
     Check(
         "attention sageattention", "warn", " ".join(f"word{n}" for n in range(30)) + "\nand more", "pip install 'a' b"
     ),
-    Check("x", "warn", "y", "pip install --no-build-isolation git+https://example.invalid/a/kernel-of-attention"),
+    Check("x", "warn", "y", "pip install --no-build-isolation git+https://example.invalid/kernels/of-sages"),
     Check("hub cache", "ok", f"/{'z' * 90} can be written"),
 ]
 
