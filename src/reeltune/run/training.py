@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reeltune.config.load import Loaded
 from reeltune.config.root import Config
-from reeltune.contracts.clip import Manifest
+from reeltune.contracts.clip import Manifest, samples_of
 from reeltune.contracts.events import EventSink
 from reeltune.contracts.notes import Note, by_kind
 from reeltune.contracts.outcome import Outcome
@@ -66,8 +66,7 @@ def prepare(loaded: Loaded, *, track: Track) -> Prepared:
     check_weights(config.model)
     _check_blocks(config)
     manifest = make_manifest(config, loaded.datasets, family_facts(config.model), track)
-    for line in summary(manifest.rows):
-        log.info("%s", line)
+    _tell_data(manifest)
     _tell(loaded.notes)
     family = open_family(config.model, opening_of(config.model))
     return fill_caches(config, loaded.datasets, manifest, family=family, device=choose_device(), track=track)
@@ -75,12 +74,19 @@ def prepare(loaded: Loaded, *, track: Track) -> Prepared:
 
 def _announce(loaded: Loaded, means: Means, manifest: Manifest, plan: Plan) -> None:
     """Say before anything is done what was understood."""
-    left_out = any(row.sample is None for row in manifest.rows)
-    for line in summary(manifest.rows):
-        log.log(logging.WARNING if left_out else logging.INFO, "%s", line)
+    _tell_data(manifest)
     for line in [*_rates(loaded, manifest), plan.length_in_words()]:
         log.info("%s", line)
     _tell((*loaded.notes, *plan.notes, *means.notes))
+
+
+def _tell_data(manifest: Manifest) -> None:
+    """Say what becomes of the files, the louder where some are left out of training."""
+    level = logging.WARNING if any(row.sample is None for row in manifest.trained) else logging.INFO
+    for line in summary(manifest.trained):
+        log.log(level, "%s", line)
+    if manifest.held_out:
+        log.info("%d clips are held out and measured", len(samples_of(manifest.held_out)))
 
 
 def _tell(notes: Iterable[Note]) -> None:
