@@ -78,7 +78,7 @@ def start(run: Run) -> int | None:
     """Return the step that the run goes on from, where its folder has a checkpoint of step 3."""
     checkpoints = checkpoints_of(run.config)
     checkpoints.path(3).mkdir(parents=True, exist_ok=True)
-    return choose_start(run.config, checkpoints)
+    return choose_start(run.config)
 
 
 def results(run: Run) -> tuple[str, str, str]:

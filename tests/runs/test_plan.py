@@ -159,6 +159,15 @@ def test_a_checkpoint_that_is_not_there_ends_the_plan_as_it_would_the_run(few: P
     assert "checkpoint-7 is not a checkpoint of output/x; there: none" in outcome.stderr
 
 
+def test_a_run_that_cannot_be_continued_is_not_planned_either(few: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run/checkpoint-2"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "config.json").write_text('{"lora_rank": 3, "seed": 5}', encoding="utf-8")
+    outcome = reeltune("plan", f"output_dir={tmp_path / 'run'}", cwd=few)
+    assert (outcome.returncode, outcome.stdout) == (2, "")
+    assert "lora_rank was 3 and is now 16: the saved adapter has another size" in outcome.stderr
+
+
 def test_an_image_to_video_model_is_refused_in_one_sentence(few: Path) -> None:
     write_model(few / "i2v", in_channels=36, image_dim=1280)
     outcome = reeltune("plan", "pretrained_model_name_or_path=i2v", cwd=few)

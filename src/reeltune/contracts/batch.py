@@ -76,8 +76,8 @@ class Noised:
 class StepResult:
     """What one optimizer step measured.
 
-    loss: mean over the samples. grad_norm: before clipping, over all trained tensors. tokens: video tokens that went
-    through the transformer, all samples together. sigmas: noise levels, read back only when something is not finite.
+    loss: mean over the samples. grad_norm: before clipping, over all trained tensors. tokens: video tokens of all
+    samples together, whether or not some skipped blocks. sigmas: noise levels, read back only when something is not finite.
     """
 
     loss: float

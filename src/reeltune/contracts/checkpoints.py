@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 from reeltune.errors import ConfigError
 
@@ -21,6 +23,12 @@ def steps_in(folder: Path) -> list[int]:
         return []
     matches = [_NAME.fullmatch(entry.name) for entry in folder.iterdir() if entry.is_dir()]
     return sorted(int(match[1]) for match in matches if match)
+
+
+def record_of(folder: Path, step: int, name: str) -> dict[str, Any]:
+    """Return one of a checkpoint's records, such as config.json; empty when it has none of that name."""
+    path = folder / name_of(step) / name
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def choose_step(folder: Path, wanted: str) -> int | None:

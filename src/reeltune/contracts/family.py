@@ -1,7 +1,7 @@
 """What a family of models must offer: facts that generic rooms read, and acts that they call.
 
 A family is a part the loop calls, never a loop. Generic rooms read `Facts`; none tests a family's name. Components are
-opened one at a time and are gone from memory when their block ends.
+opened one at a time, and leave memory when their block ends unless the family was opened to keep them.
 """
 
 from __future__ import annotations

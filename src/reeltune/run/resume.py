@@ -1,4 +1,4 @@
-"""Continuing a run under other options: what may change is said, what may not is refused with the reason."""
+"""Continuing a run under other options: what may change is said, what may not is refused with the reason. No torch."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from reeltune.config.root import Config
+from reeltune.contracts.checkpoints import name_of, record_of
 from reeltune.errors import ConfigError, listed
 from reeltune.run.checkpoint_room import start_of
-from reeltune.train.checkpoint import Checkpoints
 
 FIXED = {
     "model_family": "the saved adapter belongs to the other family",
@@ -21,14 +21,15 @@ FIXED = {
 """Options that what is saved depends on, with the reason why they cannot change in the middle of a run."""
 
 
-def choose_start(config: Config, checkpoints: Checkpoints) -> int | None:
+def choose_start(config: Config) -> int | None:
     """Return the step to continue from, or None to start afresh.
 
     Raises ConfigError for a checkpoint that is not there, and for options that cannot change under way.
     """
     start = start_of(config.reporting)
     if start is not None:
-        refuse_changes(changes_since(config, checkpoints.record(start, "config.json")), f"checkpoint-{start}")
+        saved = record_of(config.reporting.run_folder, start, "config.json")
+        refuse_changes(changes_since(config, saved), name_of(start))
     return start
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reeltune.config.load import Loaded
 from reeltune.config.root import Config
+from reeltune.contracts.checkpoints import record_of
 from reeltune.contracts.clip import Manifest, samples_of
 from reeltune.contracts.events import EventSink
 from reeltune.contracts.notes import Note, by_kind
@@ -17,7 +18,7 @@ from reeltune.contracts.progress import Track
 from reeltune.data.manifest import rate_notes, summary, write_manifest
 from reeltune.families import check_family, family_dimensions, family_facts
 from reeltune.families.opening import check_weights, open_family
-from reeltune.run.assemble import assemble, checkpoints_of
+from reeltune.run.assemble import assemble
 from reeltune.run.depth import check_depth
 from reeltune.run.folder import held, is_finished, mark_finished, move_aside, write_records
 from reeltune.run.launch import choose_device, opening_of, stop_on_signal
@@ -52,7 +53,7 @@ def train(loaded: Loaded, means: Means, *, track: Track, sinks_for: SinksFor) ->
     _announce(loaded, means, manifest, plan)
     folder = config.reporting.run_folder
     require_writable(folder, "output_dir")
-    start = choose_start(config, checkpoints_of(config))
+    start = choose_start(config)
     if start is not None and start >= plan.total_steps and is_finished(folder, start):
         return _outcome(folder, plan, start, nothing_to_do=True)
     with held(folder):
@@ -166,9 +167,9 @@ def _open_folder(loop: Loop, folder: Path, config: Config, prepared: Prepared, *
 
 
 def _told_differences(loop: Loop, config: Config, start: int) -> list[str]:
-    checkpoints, records = loop.keeping.checkpoints, loop.keeping.records
-    lines = told_changes(changes_since(config, checkpoints.record(start, "config.json")))
-    if checkpoints.record(start, "data.json") != records["data.json"]:
+    folder = config.reporting.run_folder
+    lines = told_changes(changes_since(config, record_of(folder, start, "config.json")))
+    if record_of(folder, start, "data.json") != loop.keeping.records["data.json"]:
         lines.append("the clips or captions have changed since the checkpoint: their order is a new one from here")
     return lines
 

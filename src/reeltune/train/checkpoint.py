@@ -65,11 +65,6 @@ class Checkpoints:
         self._rotate()
         return self.path(snapshot.step)
 
-    def record(self, step: int, name: str) -> dict[str, Any]:
-        """Return one of a checkpoint's records; empty when it has none of that name."""
-        path = self.path(step) / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
     def load(self, step: int) -> Snapshot:
         """Read a checkpoint. Raises CheckpointError when it is of another format or cannot be read."""
         place = self.path(step)

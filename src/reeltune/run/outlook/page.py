@@ -22,6 +22,7 @@ from reeltune.run.outlook.memory import memory_outlook
 from reeltune.run.outlook.trained import trained_outlook
 from reeltune.run.plan import make_plan
 from reeltune.run.rendering_plan import plan_rendering
+from reeltune.run.resume import choose_start
 
 STATES = {
     "file": "here",
@@ -45,6 +46,7 @@ def look_ahead(loaded: Loaded, means: Means, *, track: Track) -> Outlook:
     facts, size = family_facts(config.model), family_dimensions(config.model)
     if size:
         check_depth(config, size.layers)
+    choose_start(config)
     manifest = make_manifest(config, loaded.datasets, facts, track)
     plan = make_plan(config, loaded.datasets, manifest.trained, facts)
     basis = Basis(config, loaded.datasets, manifest, plan, plan_rendering(config, facts), facts, size)
