@@ -77,7 +77,8 @@ class StepResult:
     """What one optimizer step measured.
 
     loss: mean over the samples. grad_norm: before clipping, over all trained tensors. tokens: video tokens of all
-    samples together, whether or not some skipped blocks. sigmas: noise levels, read back only when something is not finite.
+    samples together, those that skipped blocks included. sigmas: noise levels, read back only when something is not
+    finite.
     """
 
     loss: float
