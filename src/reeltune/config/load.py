@@ -57,21 +57,11 @@ def load_run(
     given, problems = _gather(paths, overrides, notes)
     failures: list[str] = []
     config = _tried(lambda: _finish(given, problems), failures)
-    datasets = None
-    if name := _file_named(given, "data_backend_config"):
-        path, found_notes = find_datasets(name)
-        notes += found_notes
-        if path.exists():
-            datasets = _tried(lambda: load_datasets(path, notes), failures)
-        else:
-            failures.append(_no_datasets(path, given["data_backend_config"]))
-    if library := _file_named(given, "user_prompt_library"):
-        _tried(lambda: load_prompts(Path(library).expanduser()), failures)
+    datasets = _tried(lambda: _find_and_load(given, find_datasets, notes), failures)
+    _check_side_files(given, failures)
     if config is not None and datasets is not None:
         problems.lines.extend(contradictions_with_data(config, datasets))
         _tried(problems.raise_if_any, failures)
-    if "webhook_config" in given:
-        _check_webhooks(given["webhook_config"].value, failures)
     if failures:
         raise ConfigError("\n".join(failures))
     assert config is not None
@@ -79,17 +69,30 @@ def load_run(
     return Loaded(config, datasets, (*notes, *inert_settings(config, datasets)))
 
 
-def _no_datasets(path: Path, named: Given) -> str:
-    return (
-        f"data_backend_config ({named.where}): {path} does not exist. Name the file that lists your clips, or let "
-        "`reeltune configure` write one."
-    )
+def _find_and_load(
+    given: Mapping[str, Given], find_datasets: Callable[[str], tuple[Path, list[Note]]], notes: list[Note]
+) -> Datasets | None:
+    """Load the dataset file; None where the configuration names none, which is a problem of its own."""
+    name = _file_named(given, "data_backend_config")
+    if not name:
+        return None
+    path, found_notes = find_datasets(name)
+    notes += found_notes
+    if not path.exists():
+        raise ConfigError(
+            f"data_backend_config ({given['data_backend_config'].where}): {path} does not exist. Name the file that "
+            "lists your clips, or let `reeltune configure` write one."
+        )
+    return load_datasets(path, notes)
 
 
-def _check_webhooks(value: Any, failures: list[str]) -> None:
-    """Note what is wrong with the file of webhooks, where one is named and there; one that is missing is no fault."""
-    if isinstance(value, str) and value.strip() and not is_inline(value) and Path(value).expanduser().is_file():
-        _tried(lambda: load_webhooks(Path(value).expanduser()), failures)
+def _check_side_files(given: Mapping[str, Given], failures: list[str]) -> None:
+    """Note what is wrong with the file of prompts and that of webhooks; one of webhooks may be missing."""
+    if library := _file_named(given, "user_prompt_library"):
+        _tried(lambda: load_prompts(Path(library).expanduser()), failures)
+    webhooks = _file_named(given, "webhook_config")
+    if webhooks and not is_inline(webhooks) and Path(webhooks).expanduser().is_file():
+        _tried(lambda: load_webhooks(Path(webhooks).expanduser()), failures)
 
 
 def load_config(paths: Sequence[Path], overrides: Mapping[str, Any]) -> Config:

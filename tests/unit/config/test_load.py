@@ -279,3 +279,12 @@ def test_a_choice_that_is_misspelt_has_a_nearest_one(tmp_path: Path) -> None:
         load_config([path], {})
     assert "nearest is optimi-lion" in str(refused.value)
     assert "nearest is cosine" in str(refused.value)
+
+
+def test_a_broken_file_of_webhooks_is_listed_with_the_rest(tmp_path: Path) -> None:
+    hooks = write(tmp_path / "hooks.json", {"webhook_type": "raww"})
+    path = write(tmp_path / "c.json", NEEDED | {"webhook_config": str(hooks), "learning_rat": 3})
+    with pytest.raises(ConfigError) as refused:
+        load_run([path], {}, find_datasets=lambda name: (tmp_path / "nowhere.json", []))
+    for words in ("learning_rat ", "nowhere.json does not exist", "'raww'"):
+        assert words in str(refused.value)
