@@ -9,6 +9,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from reeltune.demo.example import make_example
 from reeltune.families.wan.family import Wan
 
 torch.set_num_threads(1)
+# A job in a shell's background ignores Ctrl-C, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,8 @@ def test_a_text_that_is_no_json_is_refused_with_an_example() -> None:
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.0, 1.5, "much", None])
 def test_a_share_is_at_least_nothing_and_less_than_all(ratio: object) -> None:
-    assert refused(changed(selection_ratio=ratio)).startswith(f"route 1, selection_ratio is {ratio!r}; ")
+    written = "null" if ratio is None else repr(ratio)
+    assert refused(changed(selection_ratio=ratio)).startswith(f"route 1, selection_ratio is {written}; ")
 
 
 def test_all_problems_are_named_with_their_route() -> None:
