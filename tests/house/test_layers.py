@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src/reeltune"
 
 LINES = (
     ("errors", "log"),
-    ("contracts", "machine", "media", "randomness", "secrets", "tensor_files", "whole_files"),
+    ("contracts", "machine", "media", "modes", "randomness", "secrets", "tensor_files", "whole_files"),
     ("config",),
     ("data", "objective", "adapters", "routing", "quantize", "estimate", "manual"),
     ("cache",),

@@ -82,6 +82,11 @@ class ClipDataset(Section):
     target_downsample_size: float | None = option(None, "Only with crop: true; no effect otherwise.", ge=0)
     video: VideoOptions = option(VideoOptions(), "Which frames of a clip are trained.")
 
+    @property
+    def times(self) -> int:
+        """Return how often an epoch shows each clip."""
+        return self.repeats + 1
+
 
 class VideoDataset(ClipDataset):
     """Clips that are trained."""

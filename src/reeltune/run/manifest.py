@@ -24,7 +24,7 @@ def make_manifest(config: Config, datasets: Datasets, facts: Facts, track: Track
     """Look at every file of every dataset. Raises DataError when nothing can be trained, or nothing measured."""
     trained = [row for dataset in datasets.videos for row in _scan(dataset, config, facts, track)]
     if not config.data.disable_bucket_pruning:
-        times = {dataset.id: dataset.repeats + 1 for dataset in datasets.videos}
+        times = {dataset.id: dataset.times for dataset in datasets.videos}
         trained = without_small_buckets(trained, batch_size=config.training.train_batch_size, times=times)
     require_usable(trained)
     measured = measured_datasets(config, datasets)

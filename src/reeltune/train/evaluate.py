@@ -26,6 +26,7 @@ from reeltune.contracts.batch import Batch
 from reeltune.contracts.events import Evaluated
 from reeltune.contracts.family import Family
 from reeltune.data.batches import Item, TensorReader
+from reeltune.modes import in_evaluation
 from reeltune.objective.loss import mean_squared_error
 from reeltune.objective.path import mix
 from reeltune.objective.shift import Shift
@@ -90,7 +91,7 @@ class Evaluation:
                 for clip in clips:
                     if stop_requested():
                         return
-                    with holding(state.adapter.trainable(), tensors), _in_evaluation(self.transformer):
+                    with holding(state.adapter.trainable(), tensors), in_evaluation(self.transformer):
                         points += self._points(clip)
                 loss = fmean(point.loss for point in points)
                 yield Evaluated(state.step, dataset, kind, loss, curve_of(points))
@@ -147,16 +148,6 @@ def holding(parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor
     finally:
         for name, data in own.items():
             parameters[name].data = data
-
-
-@contextmanager
-def _in_evaluation(transformer: nn.Module) -> Iterator[None]:
-    was_training = transformer.training
-    transformer.eval()
-    try:
-        yield
-    finally:
-        transformer.train(was_training)
 
 
 def _batch(item: Item, text: TensorReader) -> Batch:

@@ -21,153 +21,101 @@ class Card:
     """What suits a model on a GPU of so many GB. num_frames: the most. whys: the reason of each value, by option."""
 
     gb: int
-    train_batch_size: int
-    base_model_precision: str
-    text_encoder_1_precision: str
-    resolution: int
-    num_frames: int
-    offload_during_startup: bool
     whys: Mapping[str, str]
+    train_batch_size: int = 1
+    base_model_precision: str = "no_change"
+    text_encoder_1_precision: str = "no_change"
+    resolution: int = 640
+    num_frames: int = 81
+    offload_during_startup: bool = True
 
 
-_FIRST_FREED = "the text encoder (11 GB) leaves the GPU before training begins"
-_KEPT = "there is room for the text encoder and the autoencoder beside the model, so videos start at once"
 _NATIVE = "the size that the model was trained at: 832x480, or its like for the shape of your clips"
 _THIRD = "640x352, or its like for the shape of your clips: about a third of the time of 832x480"
-_ONE = "as many as fit"
+_KEPT = "there is room for the text encoder and the autoencoder beside the model, so videos start at once"
 _QUANT = 'pip install "reeltune[quant]"'
+
+
+def _whys(**own: str) -> Mapping[str, str]:
+    """Return the reasons of a row: its own, and the usual ones for what it leaves as it is."""
+    usual = {
+        "train_batch_size": "as many as fit",
+        "base_model_precision": "no need to round: 2.8 GB",
+        "text_encoder_1_precision": "11 GB fit, as nothing else is there yet",
+        "resolution": _NATIVE,
+        "offload_during_startup": "the text encoder (11 GB) leaves the GPU before training begins",
+    }
+    return usual | own
+
 
 CARDS: Mapping[str, tuple[Card, ...]] = {
     SMALL: (
         Card(
             12,
-            train_batch_size=1,
+            _whys(
+                base_model_precision=f"8 bits leave 1.3 GB more for the clips; needs {_QUANT}",
+                text_encoder_1_precision="its 11 GB do not fit beside a desktop; 8 bits halve them",
+                resolution=_THIRD,
+            ),
             base_model_precision="int8-quanto",
             text_encoder_1_precision="int8-quanto",
             resolution=480,
-            num_frames=81,
-            offload_during_startup=True,
-            whys={
-                "train_batch_size": _ONE,
-                "base_model_precision": f"8 bits leave 1.3 GB more for the clips; needs {_QUANT}",
-                "text_encoder_1_precision": "its 11 GB do not fit beside a desktop; 8 bits halve them",
-                "resolution": _THIRD,
-                "offload_during_startup": _FIRST_FREED,
-            },
         ),
         Card(
             16,
-            train_batch_size=1,
-            base_model_precision="no_change",
-            text_encoder_1_precision="no_change",
+            _whys(
+                train_batch_size="two clips would fit, but each step would take twice as long",
+                base_model_precision="2.8 GB in full precision fit",
+                resolution=_THIRD,
+            ),
             resolution=480,
-            num_frames=81,
-            offload_during_startup=True,
-            whys={
-                "train_batch_size": "two clips would fit, but each step would take twice as long",
-                "base_model_precision": "2.8 GB in full precision fit",
-                "text_encoder_1_precision": "11 GB fit, as nothing else is there yet",
-                "resolution": _THIRD,
-                "offload_during_startup": _FIRST_FREED,
-            },
         ),
-        Card(
-            24,
-            train_batch_size=1,
-            base_model_precision="no_change",
-            text_encoder_1_precision="no_change",
-            resolution=640,
-            num_frames=81,
-            offload_during_startup=True,
-            whys={
-                "train_batch_size": "one clip of full size keeps the steps short",
-                "base_model_precision": "no need to round: 2.8 GB",
-                "text_encoder_1_precision": "11 GB fit, as nothing else is there yet",
-                "resolution": _NATIVE,
-                "offload_during_startup": _FIRST_FREED,
-            },
-        ),
+        Card(24, _whys(train_batch_size="one clip of full size keeps the steps short")),
         Card(
             48,
+            _whys(
+                train_batch_size="two clips a step make a calmer gradient",
+                text_encoder_1_precision="no need to round",
+                offload_during_startup=_KEPT,
+            ),
             train_batch_size=2,
-            base_model_precision="no_change",
-            text_encoder_1_precision="no_change",
-            resolution=640,
-            num_frames=81,
             offload_during_startup=False,
-            whys={
-                "train_batch_size": "two clips a step make a calmer gradient",
-                "base_model_precision": "no need to round: 2.8 GB",
-                "text_encoder_1_precision": "no need to round",
-                "resolution": _NATIVE,
-                "offload_during_startup": _KEPT,
-            },
         ),
         Card(
             80,
+            _whys(
+                train_batch_size="four clips a step make a calm gradient, and fit twice over",
+                text_encoder_1_precision="no need to round",
+                offload_during_startup=_KEPT,
+            ),
             train_batch_size=4,
-            base_model_precision="no_change",
-            text_encoder_1_precision="no_change",
-            resolution=640,
-            num_frames=81,
             offload_during_startup=False,
-            whys={
-                "train_batch_size": "four clips a step make a calm gradient, and fit twice over",
-                "base_model_precision": "no need to round: 2.8 GB",
-                "text_encoder_1_precision": "no need to round",
-                "resolution": _NATIVE,
-                "offload_during_startup": _KEPT,
-            },
         ),
     ),
     LARGE: (
         Card(
             24,
-            train_batch_size=1,
+            _whys(
+                base_model_precision=f"28.6 GB of weights fit with 8 bits only: 14.5 GB; needs {_QUANT}",
+                resolution="640x352, or its like for the shape of your clips: more does not fit",
+            ),
             base_model_precision="int8-quanto",
-            text_encoder_1_precision="no_change",
             resolution=480,
             num_frames=17,
-            offload_during_startup=True,
-            whys={
-                "train_batch_size": _ONE,
-                "base_model_precision": f"28.6 GB of weights fit with 8 bits only: 14.5 GB; needs {_QUANT}",
-                "text_encoder_1_precision": "11 GB fit, as nothing else is there yet",
-                "resolution": "640x352, or its like for the shape of your clips: more does not fit",
-                "offload_during_startup": _FIRST_FREED,
-            },
         ),
         Card(
             48,
-            train_batch_size=1,
-            base_model_precision="no_change",
-            text_encoder_1_precision="no_change",
+            _whys(base_model_precision="28.6 GB in full precision fit with clips of three seconds", resolution=_THIRD),
             resolution=480,
             num_frames=49,
-            offload_during_startup=True,
-            whys={
-                "train_batch_size": _ONE,
-                "base_model_precision": "28.6 GB in full precision fit with clips of three seconds",
-                "text_encoder_1_precision": "11 GB fit, as nothing else is there yet",
-                "resolution": _THIRD,
-                "offload_during_startup": _FIRST_FREED,
-            },
         ),
         Card(
             80,
-            train_batch_size=1,
-            base_model_precision="no_change",
-            text_encoder_1_precision="no_change",
-            resolution=640,
-            num_frames=81,
-            offload_during_startup=True,
-            whys={
-                "train_batch_size": "one clip of full size and five seconds takes 54 of 80 GB",
-                "base_model_precision": "28.6 GB in full precision fit",
-                "text_encoder_1_precision": "no need to round",
-                "resolution": _NATIVE,
-                "offload_during_startup": _FIRST_FREED,
-            },
+            _whys(
+                train_batch_size="one clip of full size and five seconds takes 54 of 80 GB",
+                base_model_precision="28.6 GB in full precision fit",
+                text_encoder_1_precision="no need to round",
+            ),
         ),
     ),
 }

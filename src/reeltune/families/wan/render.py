@@ -23,6 +23,7 @@ from reeltune.families.sources import read_config
 from reeltune.families.wan.encoders import padded
 from reeltune.families.wan.sampler import make_scheduler
 from reeltune.families.wan.skip_layers import skipping
+from reeltune.modes import in_evaluation
 
 _SHOWN = "shown"
 
@@ -53,7 +54,7 @@ def renderer(
     def render(request: RenderRequest, adapter: Path | None) -> np.ndarray:
         pipeline.scheduler = make_scheduler(schedule, request.flow_shift, name=request.noise_scheduler)
         with (
-            _in_evaluation(transformer),
+            in_evaluation(transformer),
             _wearing(pipeline, adapter),
             _attending(transformer, request.attention),
             _guided(transformer, request),
@@ -82,16 +83,6 @@ def _frames(pipeline: WanPipeline, request: RenderRequest, text_length: int, dev
         return_dict=False,
     )[0][0]
     return (np.asarray(video) * 255).round().astype(np.uint8)
-
-
-@contextmanager
-def _in_evaluation(transformer: WanTransformer3DModel) -> Iterator[None]:
-    was_training = transformer.training
-    transformer.eval()
-    try:
-        yield
-    finally:
-        transformer.train(was_training)
 
 
 @contextmanager

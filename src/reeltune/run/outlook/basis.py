@@ -34,7 +34,7 @@ class Basis:
     @cached_property
     def samples(self) -> Counter[Bucket]:
         """Return how many samples of each bucket an epoch has, repeats counted."""
-        times = {video.id: video.repeats + 1 for video in self.datasets.videos}
+        times = {video.id: video.times for video in self.datasets.videos}
         counts: Counter[Bucket] = Counter()
         for sample in samples_of(self.manifest.trained):
             counts[sample.placement.bucket] += times[sample.dataset_id]
