@@ -7,6 +7,8 @@ our own are assertions, not these.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class ReeltuneError(Exception):
     """A failure that a user can act on."""
@@ -24,6 +26,17 @@ class DataError(ReeltuneError):
     """The clips or captions are missing, unreadable or not enough."""
 
     exit_status = 2
+
+
+class UnreadableFile(DataError):
+    """One clip or picture cannot be read. reason: why, and what would help, without the file's name."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
 
 
 class ModelError(ReeltuneError):

@@ -19,7 +19,7 @@ from reeltune.contracts.clip import Sample
 from reeltune.contracts.family import EncodeVideo, Family
 from reeltune.contracts.progress import Track
 from reeltune.data.decode import decode, to_model_range
-from reeltune.data.probe import UnreadableVideo
+from reeltune.errors import UnreadableFile
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def fill_latents(
             for entry in track(missing, "encoding clips", len(missing), "clips"):
                 try:
                     entry.store.write(entry.key, _encoded(entry.sample, encode))
-                except UnreadableVideo as error:
+                except UnreadableFile as error:
                     log.warning("left out: %s", error)
                     refused[error.path] = f"unreadable: {error.reason}"
     return refused
@@ -70,5 +70,5 @@ def fill_latents(
 def _encoded(sample: Sample, encode: EncodeVideo) -> Tensor:
     latents = encode(to_model_range(decode(sample.file.path, sample.placement)))
     if not latents.isfinite().all():
-        raise UnreadableVideo(sample.file.path, "the autoencoder gives values that are not finite")
+        raise UnreadableFile(sample.file.path, "the autoencoder gives values that are not finite")
     return latents

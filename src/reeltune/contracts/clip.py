@@ -1,7 +1,8 @@
-"""A video file on its way to becoming a training sample. Frozen records; no torch.
+"""A file on its way to becoming training samples. Frozen records; no torch.
 
-A file is found (`FileRef`), probed (`ClipInfo`), placed (`Placement`: which frames, resized how, cropped where) and,
-with its captions, becomes a `Sample`. Each file that is found ends as one `ManifestRow`, used or not.
+A video or picture is found (`FileRef`), probed (`ClipInfo`), placed (one `Placement` per window: which frames, resized
+how, cropped where) and, with its captions, becomes one `Sample` per window. Each file that is found ends as at least
+one `ManifestRow`, used or not. A picture is a clip of one frame.
 """
 
 from __future__ import annotations
@@ -13,16 +14,30 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class FileRef:
-    """One file of a dataset as the file system shows it."""
+    """One file of a dataset as its storage shows it.
+
+    path: where its bytes are on this machine, or will be once they are fetched.
+    url: where the bytes come from when that is another place; without credentials. Empty for a local file.
+    version: what the other storage tells versions apart by, such as an etag. Empty for a local file.
+    name: the same on every machine: its path below the dataset's root, or its URL.
+    """
 
     path: Path
     size_bytes: int
     mtime_ns: int
+    url: str = ""
+    version: str = ""
+    name: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Return what a person would open: the path, or the URL that the bytes come from."""
+        return self.url or str(self.path)
 
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """What a video file holds, read from its time stamps rather than from header estimates.
+    """What a video or picture holds, read from its time stamps rather than from header estimates.
 
     width, height: as shown, after rotation and sample aspect ratio.
     times_s: when each frame is shown, in seconds from the first, ascending; one entry per frame.
@@ -76,33 +91,46 @@ class Placement:
 
 @dataclass(frozen=True)
 class Sample:
-    """One clip that will be trained."""
+    """One window of one clip that will be trained.
+
+    window, windows: which one it is of how many of the same file, counted from 0.
+    """
 
     dataset_id: str
     file: FileRef
     info: ClipInfo
     placement: Placement
     captions: tuple[str, ...]
+    window: int = 0
+    windows: int = 1
 
     @property
     def id(self) -> str:
-        """Name for logs and messages: what a person would open."""
-        return str(self.file.path)
+        """Name for logs and messages: what a person would open, and which part of it where there are several."""
+        place = self.file.origin
+        return place if self.windows == 1 else f"{place} window {self.window + 1} of {self.windows}"
 
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """What became of one file.
+    """What became of one file, or of one window of it.
 
-    sample: present when the file is trained.
-    reason: empty when it is trained; otherwise why not, and what would admit it.
-    dataset_id: the dataset whose folder it lies in.
+    sample: present when it is trained.
+    reason: empty when it is trained; otherwise its kind, a colon, why not, and what would admit it.
+    dataset_id: the dataset that it belongs to.
+    url: where the file comes from when that is not the path.
     """
 
     path: Path
     sample: Sample | None
     reason: str = ""
     dataset_id: str = ""
+    url: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Return what a person would open: the path, or the URL that the bytes come from."""
+        return self.url or str(self.path)
 
 
 @dataclass(frozen=True)

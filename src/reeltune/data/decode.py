@@ -21,7 +21,8 @@ from PIL import Image
 
 from reeltune.contracts.clip import Placement
 from reeltune.data.orientation import orientation
-from reeltune.data.probe import UnreadableVideo, opened, picture_packets
+from reeltune.data.probe import opened, picture_packets
+from reeltune.errors import UnreadableFile
 
 # The default conversion takes the nearest chroma sample and is up to 3 levels off; this one is within 1.
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -31,7 +32,7 @@ _UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED, ITU-T H.273
 def decode(path: Path, placement: Placement) -> np.ndarray:
     """Return the placed frames, uint8 (F, H, W, 3).
 
-    Raises UnreadableVideo, with the frame, for a file that ends or breaks before the last one.
+    Raises UnreadableFile, with the frame, for a file that ends or breaks before the last one.
     """
     wanted = Counter(placement.frame_indices)
     last = placement.frame_indices[-1]
@@ -44,7 +45,7 @@ def decode(path: Path, placement: Placement) -> np.ndarray:
                 taken += [_placed(frame, placement)] * wanted[position]
             if position == last:
                 return np.stack(taken)
-    raise UnreadableVideo(path, f"ends after {position + 1} frames, frame {last + 1} is wanted; export it again")
+    raise UnreadableFile(path, f"ends after {position + 1} frames, frame {last + 1} is wanted; export it again")
 
 
 def to_model_range(frames: np.ndarray) -> torch.Tensor:
@@ -61,7 +62,7 @@ def _shown(path: Path, container: InputContainer, stream: VideoStream) -> Iterat
                 yield frame
                 count += 1
     except FFmpegError as error:
-        raise UnreadableVideo(path, f"damaged after frame {count}; copy or export it again") from error
+        raise UnreadableFile(path, f"damaged after frame {count}; copy or export it again") from error
 
 
 def _placed(frame: av.VideoFrame, placement: Placement) -> np.ndarray:

@@ -34,7 +34,7 @@ class ClipMemory:
         self._changed = False
 
     def probe(self, file: FileRef) -> ClipInfo:
-        """Return what a file holds. Raises UnreadableVideo."""
+        """Return what a file holds. Raises UnreadableFile."""
         name, stamp = str(file.path.resolve()), [file.size_bytes, file.mtime_ns]
         known = self._known.get(name)
         if known is None or known["stamp"] != stamp:

@@ -20,18 +20,7 @@ from av.video.stream import VideoStream
 
 from reeltune.contracts.clip import ClipInfo
 from reeltune.data.orientation import orientation
-from reeltune.errors import DataError
-
-
-class UnreadableVideo(DataError):
-    """A file cannot be read as video. reason: why, and what would help, without the file's name."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path, self.reason = path, reason
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+from reeltune.errors import UnreadableFile
 
 
 @dataclass(frozen=True)
@@ -44,11 +33,11 @@ class _Stamp:
 
 
 def probe(path: Path) -> ClipInfo:
-    """Read size and time stamps. Raises UnreadableVideo."""
+    """Read size and time stamps. Raises UnreadableFile."""
     with opened(path) as (container, stream):
         first, stamps = _read(path, container, stream)
         if first is None or not stamps:
-            raise UnreadableVideo(path, "not one frame in its video stream; export it again")
+            raise UnreadableFile(path, "not one frame in its video stream; export it again")
         times_s, end_s = _times(stamps, stream)
         aspect = stream.sample_aspect_ratio or 1
         width, height = orientation(first).shown_size(round(first.width * aspect), first.height)
@@ -57,17 +46,17 @@ def probe(path: Path) -> ClipInfo:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file at its main video stream; every failure inside becomes UnreadableVideo with a reason in words."""
+    """Open a file at its main video stream; every failure inside becomes UnreadableFile with a reason in words."""
     try:
         if path.stat().st_size == 0:
-            raise UnreadableVideo(path, "empty file (0 bytes); copy or export it again")
+            raise UnreadableFile(path, "empty file (0 bytes); copy or export it again")
         # Absolute: a relative name with a colon in it would be taken for a network address.
         with av.open(str(path.absolute())) as container:
             yield container, _video_stream(path, container)
     except InvalidDataError as error:
-        raise UnreadableVideo(path, "not a video, or damaged; copy it again or convert it to H.264 mp4") from error
+        raise UnreadableFile(path, "not a video, or damaged; copy it again or convert it to H.264 mp4") from error
     except (FFmpegError, OSError) as error:
-        raise UnreadableVideo(path, f"cannot be read: {error.strerror}; check the file") from error
+        raise UnreadableFile(path, f"cannot be read: {error.strerror}; check the file") from error
 
 
 def picture_packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
@@ -79,9 +68,9 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
         kinds = ", ".join(sorted({stream.type for stream in container.streams} - {"video"})) or "nothing"
-        raise UnreadableVideo(path, f"no video stream, only {kinds}; move it out of the dataset")
+        raise UnreadableFile(path, f"no video stream, only {kinds}; move it out of the dataset")
     if stream.codec_context is None:
-        raise UnreadableVideo(path, "no decoder for its codec; convert it to H.264 mp4")
+        raise UnreadableFile(path, "no decoder for its codec; convert it to H.264 mp4")
     return stream
 
 
@@ -90,7 +79,7 @@ def _read(path: Path, container: InputContainer, stream: VideoStream) -> tuple[a
     stamps: list[_Stamp] = []
     for packet in picture_packets(container, stream):
         if packet.is_corrupt:
-            raise UnreadableVideo(path, f"cut off after {len(stamps)} frames; copy or export it again")
+            raise UnreadableFile(path, f"cut off after {len(stamps)} frames; copy or export it again")
         if packet.size and not packet.is_discard and _is_shown(packet, stream):
             stamps.append(_Stamp(shown=packet.pts, decoded=packet.dts, ticks=packet.duration or 0))
         if first is None:

@@ -13,9 +13,8 @@ from reeltune.data.buckets import Sizing
 from reeltune.data.captions import missing_caption, read_captions
 from reeltune.data.memory import ClipMemory
 from reeltune.data.placement import Rules, place
-from reeltune.data.probe import UnreadableVideo
 from reeltune.data.sources import EXTENSIONS, find_media
-from reeltune.errors import DataError
+from reeltune.errors import DataError, UnreadableFile
 
 MEMORY = "clips.json"
 """In a dataset's cache folder: what was found out about its clips."""
@@ -71,7 +70,7 @@ def _row(
 ) -> ManifestRow:
     try:
         info = memory.probe(file)
-    except UnreadableVideo as error:
+    except UnreadableFile as error:
         return ManifestRow(file.path, None, f"{UNREADABLE}: {error.reason}", dataset_id)
     placement = place(info, rules)
     if isinstance(placement, str):

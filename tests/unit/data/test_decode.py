@@ -16,7 +16,8 @@ from helpers.video import read_video
 from reeltune.contracts.clip import Bucket, Placement
 from reeltune.data.decode import decode, to_model_range
 from reeltune.data.frames import first_window, frames_available, training_rate
-from reeltune.data.probe import UnreadableVideo, probe
+from reeltune.data.probe import probe
+from reeltune.errors import UnreadableFile
 from reeltune.media import write_mp4
 
 
@@ -85,13 +86,13 @@ def test_decoding_stops_after_the_last_wanted_frame(tmp_path: Path):
     content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
     (tmp_path / "a.mp4").write_bytes(content)
     assert decode(tmp_path / "a.mp4", whole_picture(range(9))).shape == (9, 96, 160, 3)
-    with pytest.raises(UnreadableVideo, match=r"a\.mp4: damaged after frame \d+"):
+    with pytest.raises(UnreadableFile, match=r"a\.mp4: damaged after frame \d+"):
         decode(tmp_path / "a.mp4", whole_picture(range(90)))
 
 
 def test_a_file_that_ends_too_early_names_the_frame(tmp_path: Path):
     write_mp4(tmp_path / "a.mp4", indexed_frames(10), fps=16.0)
-    with pytest.raises(UnreadableVideo, match=r"a\.mp4: ends after 10 frames, frame 13 is wanted"):
+    with pytest.raises(UnreadableFile, match=r"a\.mp4: ends after 10 frames, frame 13 is wanted"):
         decode(tmp_path / "a.mp4", whole_picture([0, 9, 12]))
 
 

@@ -15,7 +15,8 @@ from helpers.clips import even_times, indexed_frames, write_clip
 from reeltune.contracts.clip import ClipInfo, FileRef
 from reeltune.data import memory as module
 from reeltune.data.memory import VERSION, ClipMemory
-from reeltune.data.probe import UnreadableVideo, probe
+from reeltune.data.probe import probe
+from reeltune.errors import UnreadableFile
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_a_file_that_cannot_be_read_is_looked_at_again(tmp_path: Path, looked_at
     clip.write_bytes(b"no video")
     for _ in range(2):
         memory = ClipMemory(place)
-        with pytest.raises(UnreadableVideo):
+        with pytest.raises(UnreadableFile):
             memory.probe(ref(clip))
         memory.save()
     assert looked_at == [clip, clip]
@@ -132,7 +133,7 @@ def test_a_file_that_was_mended_is_read(tmp_path: Path) -> None:
     place, broken = tmp_path / "clips.json", tmp_path / "a.mp4"
     broken.write_bytes(b"no video" * 40)
     memory = ClipMemory(place)
-    with pytest.raises(UnreadableVideo):
+    with pytest.raises(UnreadableFile):
         memory.probe(ref(broken))
     memory.save()
     clip_at(tmp_path)

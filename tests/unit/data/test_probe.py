@@ -11,7 +11,8 @@ from av.container import OutputContainer
 from helpers.clips import even_times, indexed_frames, read_index, whole_picture, write_clip
 from helpers.video import read_video
 from reeltune.data.decode import decode
-from reeltune.data.probe import UnreadableVideo, probe
+from reeltune.data.probe import probe
+from reeltune.errors import UnreadableFile
 from reeltune.media import write_mp4
 
 TURN = 65_536
@@ -151,7 +152,7 @@ def bad_file(path: Path, kind: str) -> None:
 def test_unreadable_files_say_why_in_words(tmp_path: Path, kind: str, reason: str):
     path = tmp_path / "a.mp4"
     bad_file(path, kind)
-    with pytest.raises(UnreadableVideo, match=reason) as caught:
+    with pytest.raises(UnreadableFile, match=reason) as caught:
         probe(path)
     assert str(caught.value) == f"{path}: {caught.value.reason}"
     assert ";" in caught.value.reason, "says what would help"

@@ -13,9 +13,9 @@ from reeltune.contracts.clip import ClipInfo
 from reeltune.contracts.facts import Facts
 from reeltune.data.captions import read_captions
 from reeltune.data.frames import frames_available, training_rate
-from reeltune.data.probe import UnreadableVideo, probe
+from reeltune.data.probe import probe
 from reeltune.data.sources import find_media
-from reeltune.errors import DataError
+from reeltune.errors import DataError, UnreadableFile
 
 ENOUGH_WORDS = 8
 """Captions below it leave the text encoder little to go by."""
@@ -65,7 +65,7 @@ def look(path: Path, facts: Facts, track: Callable[..., Iterable[Any]]) -> Folde
     for file in track(media.videos, f"looking at {path}", total=len(media.videos), unit="clips"):
         try:
             info = probe(file.path)
-        except UnreadableVideo as error:
+        except UnreadableFile as error:
             unreadable.append(str(error))
             continue
         rate = training_rate(info, setting="model", model_fps=facts.fps)
