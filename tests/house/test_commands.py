@@ -190,7 +190,7 @@ def test_every_shown_file_is_read_by_the_real_reader(block: Block, tmp_path: Pat
         path.write_text(json.dumps([content, *SMALL]), encoding="utf-8")
         assert len(load_datasets(path, []).clips) == 2
     elif isinstance(content, list):
-        assert load_datasets(path, []).videos
+        assert load_datasets(path, []).trained
     else:
         # One with all that is needed stands alone, others are added to the shipped one.
         whole = {"output_dir", "data_backend_config"} <= set(content)

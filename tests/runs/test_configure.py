@@ -77,7 +77,7 @@ def test_every_question_is_answered_with_keys_and_the_plan_holds(place: Path) ->
     assert (flat["lora_rank"], flat["flow_schedule_shift"], flat["max_train_steps"]) == (32, 5.0, 700)
     assert (flat["learning_rate"], flat["base_model_precision"]) == (3.5e-5, "int8-quanto")
     assert flat["validation_prompt"] == "a video of zorbin 猫"
-    [clips] = loaded.datasets.videos
+    [clips] = loaded.datasets.trained
     assert (clips.caption_strategy, clips.instance_prompt) == ("instanceprompt", "a video of zorbin 猫")
     assert (clips.video.num_frames, clips.instance_data_dir) == (17, "datasets")
 

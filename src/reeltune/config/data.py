@@ -7,6 +7,11 @@ from typing import Literal
 from reeltune.config.option import Section, option
 from reeltune.config.places import Place
 
+_VAE_TYPES = {
+    "fp16": "the autoencoder overflows in fp16; fp32 and bf16 are there",
+    "default": "it is said outright here: fp32, exact, or bf16, faster",
+}
+
 
 class DataOptions(Section):
     data_backend_config: Place = option(
@@ -39,9 +44,45 @@ class DataOptions(Section):
     caption_dropout_probability: float = option(
         0.1, "Chance that a sample is trained with an empty caption, so that guidance works afterwards.", ge=0, le=1
     )
+    data_backend_sampling: Literal["auto-weighting", "uniform"] = option(
+        "auto-weighting",
+        "What probability of datasets multiplies: auto-weighting = their size, uniform = nothing, so that equal "
+        "probabilities draw small and large datasets equally often.",
+    )
+    maximum_image_size: float | None = option(
+        None,
+        "With crop true: clips larger than this are first resized; for datasets that set none.",
+        ge=0,
+    )
+    target_downsample_size: float | None = option(
+        None,
+        "What such clips are resized to before the crop; for datasets that set none.",
+        ge=0,
+    )
+    cache_dir: Place = option(
+        "cache", "Folder for encoded clips and captions of datasets that name none of their own.", min_length=1
+    )
     vae_batch_size: int = option(
-        1, "Accepted for old files: clips are encoded one by one, so that no entry depends on its neighbours.", ge=1
+        1,
+        "Clips of one shape encoded at once; halved by itself when memory runs out. At 1 no entry depends on its "
+        "neighbours, bit for bit.",
+        ge=1,
+    )
+    text_encoder_batch_size: int = option(
+        1, "Captions encoded at once. At 1 no entry depends on its neighbours, bit for bit.", ge=1
+    )
+    vae_cache_ondemand: bool = option(
+        False,
+        "Encode each clip when it is first trained instead of all before the first step; the autoencoder stays in "
+        "memory.",
+        opposite=("vae_cache_preprocess",),
+    )
+    vae_dtype: Literal["fp32", "bf16"] = option(
+        "fp32", "Number type that clips are encoded in: fp32 is exact, bf16 faster.", refused=_VAE_TYPES
+    )
+    vae_enable_tiling: bool = option(
+        False, "Encode large frames in overlapping tiles: less memory, slightly other values. false is exact."
     )
     compress_disk_cache: bool = option(
-        False, "Compress encoded clips and captions on disk: a little smaller, a little slower to read."
+        False, "Compress encoded clips and captions on disk with zstd: a little smaller, a little slower to read."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from reeltune.config.datasets import (
     DatasetEntry,
     Datasets,
     EvalDataset,
+    MediaDataset,
     TextEmbeds,
+    TrainedDataset,
     VideoDataset,
 )
 from reeltune.config.document import Document, KeyPath, read_document
@@ -27,16 +30,17 @@ from reeltune.config.problems import Problems, explain, unknown
 from reeltune.contracts.notes import Note
 from reeltune.errors import ConfigError
 
-Entry = VideoDataset | EvalDataset | TextEmbeds
+Entry = ClipDataset | TextEmbeds
 
-FAMILY = "{model_family}"
-"""Stands for the family's name in texts of a dataset file."""
+OWN_CAPTIONS = {"csv": "csv", "huggingface": "huggingface"}
+"""Sources that bring captions of their own, which are then the default."""
 
 
-def load_datasets(path: Path, notes: list[Note], *, family: str = "wan") -> Datasets:
+def load_datasets(path: Path, notes: list[Note], *, family: str = "wan", cache_dir: str = "cache") -> Datasets:
     """Read the dataset file: at least one video dataset and exactly one text-embed store in use.
 
-    notes: is added to where a key changes nothing. family: what {model_family} in a text stands for.
+    notes: is added to where a key changes nothing. family, cache_dir: what {model_family} and {cache_dir} in a text
+    stand for; {id} is the entry's own.
     Raises ConfigError that lists every problem with its line.
     """
     document = read_document(path)
@@ -46,27 +50,30 @@ def load_datasets(path: Path, notes: list[Note], *, family: str = "wan") -> Data
     for repeat in document.repeats:
         where = document.where(repeat.key)
         problems.add(_name(document, repeat.key), where, f"is also in line {repeat.earlier}; keep one")
-    parsed = [_entry(document, index, problems, notes, family) for index in range(len(document.content))]
+    words = {"model_family": family, "cache_dir": cache_dir}
+    parsed = [_entry(document, index, problems, notes, words) for index in range(len(document.content))]
     used = {index: entry for index, entry in enumerate(parsed) if entry is not None and not entry.disabled}
     _check_clips(document, used, problems)
     stores = [entry for entry in used.values() if isinstance(entry, TextEmbeds)]
-    videos = tuple(entry for entry in used.values() if isinstance(entry, VideoDataset))
+    trained = tuple(entry for entry in used.values() if isinstance(entry, TrainedDataset))
     # An entry that could not be read may be the one that seems to be missing.
     if None not in parsed:
-        problems.lines.extend(_missing_kinds(len(videos), len(stores)))
+        problems.lines.extend(_missing_kinds(len(trained), len(stores)))
     problems.raise_if_any()
     held_out = tuple(entry for entry in used.values() if isinstance(entry, EvalDataset))
-    return Datasets(videos=videos, text=stores[0], held_out=held_out)
+    return Datasets(trained=trained, text=stores[0], held_out=held_out)
 
 
-def _entry(document: Document, index: int, problems: Problems, notes: list[Note], family: str) -> Entry | None:
+def _entry(
+    document: Document, index: int, problems: Problems, notes: list[Note], words: Mapping[str, str]
+) -> Entry | None:
     adapter: TypeAdapter[Entry] = TypeAdapter(DatasetEntry)
     content = _renamed(_without_inert(document, index, notes), document, index, problems)
     if isinstance(content, dict):
         for path in switches_for_numbers(_kind(content), content):
             problems.add(_name(document, (index, *path)), document.where((index, *path)), "a number is needed")
     try:
-        return adapter.validate_python(_filled_in(content, family))
+        return adapter.validate_python(_filled_in(_with_defaults(content), words))
     except ValidationError as error:
         for key, details in groupby(error.errors(), key=lambda detail: _key(document, index, detail)):
             problems.add(_name(document, key), document.where(key), _problem(list(details), str(key[-1])))
@@ -95,14 +102,33 @@ def _renamed(content: Any, document: Document, index: int, problems: Problems) -
     return {own.get(name, name): value for name, value in content.items()}
 
 
-def _filled_in(value: Any, family: str) -> Any:
+def _with_defaults(content: Any) -> Any:
+    """Return an entry with the defaults that follow from what else it says."""
+    if not isinstance(content, dict):
+        return content
+    kind = _kind(content)
+    places = {
+        name: kind.model_fields[name].default for name in ("cache_dir_vae", "cache_dir") if name in kind.model_fields
+    }
+    if issubclass(kind, MediaDataset) and content.get("type") in OWN_CAPTIONS:
+        places["caption_strategy"] = OWN_CAPTIONS[content["type"]]
+    return {**places, **content}
+
+
+def _filled_in(content: Any, words: Mapping[str, str]) -> Any:
+    """Return an entry with the words that stand in braces replaced."""
+    own = {"id": str(content.get("id"))} if isinstance(content, dict) else {}
+    return _replaced(content, {f"{{{name}}}": word for name, word in {**words, **own}.items()})
+
+
+def _replaced(value: Any, words: Mapping[str, str]) -> Any:
     match value:
         case str():
-            return value.replace(FAMILY, family)
+            return reduce(lambda text, word: text.replace(word, words[word]), words, value)
         case dict():
-            return {key: _filled_in(item, family) for key, item in value.items()}
+            return {key: _replaced(item, words) for key, item in value.items()}
         case list():
-            return [_filled_in(item, family) for item in value]
+            return [_replaced(item, words) for item in value]
     return value
 
 
@@ -153,7 +179,7 @@ def _check_clips(document: Document, used: Mapping[int, Entry], problems: Proble
     _check_unique(document, {index: ("id", entry.id) for index, entry in used.items()}, problems)
     _check_unique(document, {index: _cache_folder(entry) for index, entry in used.items()}, problems)
     for index, entry in used.items():
-        if isinstance(entry, ClipDataset) and entry.caption_strategy == "instanceprompt" and not entry.instance_prompt:
+        if isinstance(entry, MediaDataset) and entry.caption_strategy == "instanceprompt" and not entry.instance_prompt:
             key = (index, "instance_prompt")
             problems.add(_name(document, key), document.where(key), "is needed with caption_strategy instanceprompt")
 
@@ -176,8 +202,8 @@ def _check_unique(document: Document, values: Mapping[int, tuple[str, str]], pro
             problems.add(_name(document, (index, name)), document.where((index, name)), problem)
 
 
-def _missing_kinds(videos: int, stores: int) -> Iterator[str]:
-    if not videos:
-        yield 'no video dataset is in use: add an entry with "dataset_type": "video"'
+def _missing_kinds(trained: int, stores: int) -> Iterator[str]:
+    if not trained:
+        yield 'no dataset is trained: add an entry with "dataset_type": "video" or "image"'
     if stores != 1:
         yield f'{stores} text-embed stores are in use: exactly one entry with "text_embeds" is needed'

@@ -83,7 +83,15 @@ def _find_and_load(
             f"data_backend_config ({given['data_backend_config'].where}): {path} does not exist. Name the file that "
             "lists your clips, or let `reeltune configure` write one."
         )
-    return load_datasets(path, notes)
+    return load_datasets(path, notes, **_words(given))
+
+
+def _words(given: Mapping[str, Given]) -> dict[str, str]:
+    """Return what a dataset file may refer to."""
+    names = {"cache_dir": "cache_dir", "model_family": "family"}
+    return {
+        word: value for name, word in names.items() if name in given and isinstance(value := given[name].value, str)
+    }
 
 
 def _check_side_files(given: Mapping[str, Given], failures: list[str]) -> None:

@@ -41,7 +41,7 @@ def scan(
     Raises DataError for a folder without videos, and when more than a tenth of the captions are missing.
     """
     assert sizing.alignment % geometry.side_multiple == 0, (sizing, geometry)
-    media = find_media(Path(dataset.instance_data_dir).expanduser())
+    media = find_media(Path(dataset.place).expanduser())
     files = media.videos
     # Captions first: they cost nothing, and a forgotten folder of captions shows before the long look at the clips.
     captions = {file.path: _captions(file.path, dataset) for file in files}

@@ -22,9 +22,9 @@ from reeltune.whole_files import whole_file
 
 def make_manifest(config: Config, datasets: Datasets, facts: Facts, track: Track) -> Manifest:
     """Look at every file of every dataset. Raises DataError when nothing can be trained, or nothing measured."""
-    trained = [row for dataset in datasets.videos for row in _scan(dataset, config, facts, track)]
+    trained = [row for dataset in datasets.trained for row in _scan(dataset, config, facts, track)]
     if not config.data.disable_bucket_pruning:
-        times = {dataset.id: dataset.times for dataset in datasets.videos}
+        times = {dataset.id: dataset.times for dataset in datasets.trained}
         trained = without_small_buckets(trained, batch_size=config.training.train_batch_size, times=times)
     require_usable(trained)
     measured = measured_datasets(config, datasets)

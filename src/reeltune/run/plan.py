@@ -64,7 +64,7 @@ def make_plan(config: Config, datasets: Datasets, rows: Sequence[ManifestRow], f
 
 def make_order(config: Config, datasets: Datasets, samples: Sequence[Sample]) -> Order:
     """Return the order in which samples are trained."""
-    times = {video.id: video.times for video in datasets.videos}
+    times = {video.id: video.times for video in datasets.trained}
     places = [Place(sample.placement.bucket, times[sample.dataset_id]) for sample in samples]
     return Order(places, batch_size=config.training.train_batch_size, draws=Draws(config.training.seed))
 

@@ -106,7 +106,7 @@ def test_defaults_make_files_that_load(place: Path) -> None:
     flat = loaded.config.flat()
     assert (flat["lora_rank"], flat["flow_schedule_shift"], flat["max_train_steps"]) == (16, 3.0, 600)
     assert (flat["output_dir"], flat["validation_prompt"]) == ("output/clips", CAPTION)
-    [clips] = loaded.datasets.videos
+    [clips] = loaded.datasets.trained
     assert (clips.instance_data_dir, clips.video.num_frames, clips.allow_missing_captions) == ("clips", 33, True)
     assert not [note for note in loaded.notes if note.kind in ("trap", "inert")]
 
@@ -162,7 +162,7 @@ def test_missing_captions_are_asked_about(
     place: Path, answers: dict[str, str], strategy: str, prompt: str | None, missing: bool
 ) -> None:
     assert go(asker=Scripted(answers)) == 0
-    [clips] = load(Path("config/config.json")).datasets.videos
+    [clips] = load(Path("config/config.json")).datasets.trained
     assert (clips.caption_strategy, clips.instance_prompt, clips.allow_missing_captions) == (strategy, prompt, missing)
 
 
@@ -234,7 +234,7 @@ def test_a_dataset_file_that_is_used_instead_is_edited_and_named(pasted: Path, c
     assert not (pasted / "config/wan").exists()
     loaded = load(Path("config/config.json"))
     assert not [note for note in loaded.notes if note.about == "data_backend_config"]
-    [clips] = loaded.datasets.videos
+    [clips] = loaded.datasets.trained
     assert (clips.id, clips.instance_data_dir) == ("disney-black-and-white", "clips")
     after = json5.loads((pasted / "config/config.json").read_text(encoding="utf-8"))
     assert {name for name in after if after[name] != before["config.json"].get(name)} == {"data_backend_config"}

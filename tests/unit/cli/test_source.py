@@ -180,7 +180,7 @@ def test_a_dataset_file_in_its_usual_place_stands_in_and_is_a_trap() -> None:
     assert (note.kind, note.about) == ("trap", "data_backend_config")
     assert note.text == "config/wan/multidatabackend.json does not exist; config/multidatabackend.json is used instead"
     loaded = load_source(source_of("data_backend_config=config/wan/multidatabackend.json"))
-    assert [dataset.id for dataset in loaded.datasets.videos] == ["a"]
+    assert [dataset.id for dataset in loaded.datasets.trained] == ["a"]
     assert note in loaded.notes
 
 

@@ -25,6 +25,6 @@ NEEDED = {"data_backend_config": "d.json", "max_train_steps": 1}
 def test_nothing_is_written_among_clips(output: str, clips_cache: str, text_cache: str, named: list[str]) -> None:
     config = load_config([], NEEDED | {"output_dir": output})
     dataset = VideoDataset(id="a", instance_data_dir=str(Path.cwd() / "clips"), cache_dir_vae=clips_cache)
-    datasets = Datasets(videos=(dataset,), text=TextEmbeds(id="t", cache_dir=text_cache))
+    datasets = Datasets(trained=(dataset,), text=TextEmbeds(id="t", cache_dir=text_cache))
     problems = contradictions_with_data(config, datasets)
     assert sorted(problem.split(" ")[0] for problem in problems) == sorted(named)

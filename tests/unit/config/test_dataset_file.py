@@ -41,8 +41,8 @@ def problems_of(path: Path) -> str:
 def test_a_dataset_file_gives_its_videos_and_its_store(tmp_path) -> None:
     off = VIDEO | {"id": "b", "disabled": True}
     datasets = load(write(tmp_path / "d.json", [VIDEO | {"video": {"num_frames": 75}}, off, TEXT]))
-    assert [video.id for video in datasets.videos] == ["a"]
-    assert datasets.videos[0].video.num_frames == 75
+    assert [video.id for video in datasets.trained] == ["a"]
+    assert datasets.trained[0].video.num_frames == 75
     assert datasets.text.cache_dir == "cache/t"
 
 
@@ -94,13 +94,13 @@ def test_all_problems_of_all_entries_are_listed(tmp_path) -> None:
 @pytest.mark.parametrize("fps", [0.5, 24, "native", "model"])
 def test_a_rate_above_0_or_a_word_is_accepted(tmp_path, fps: Any) -> None:
     datasets = load(write(tmp_path / "d.json", [VIDEO | {"video": {"fps": fps}}, TEXT]))
-    assert datasets.videos[0].video.fps == fps
+    assert datasets.trained[0].video.fps == fps
 
 
 def test_a_held_out_dataset_is_measured_and_not_trained(tmp_path) -> None:
     held_out = VIDEO | {"id": "b", "dataset_type": "eval", "cache_dir_vae": "cache/b"}
     datasets = load(write(tmp_path / "d.json", [VIDEO, held_out, TEXT]))
-    assert [one.id for one in datasets.videos] == ["a"]
+    assert [one.id for one in datasets.trained] == ["a"]
     assert [one.id for one in datasets.held_out] == ["b"]
     assert [one.id for one in datasets.clips] == ["a", "b"]
 
@@ -114,19 +114,19 @@ def test_a_store_of_texts_may_not_share_the_folder_of_clips(tmp_path, folder: st
 
 
 def test_an_entry_that_is_left_out_shares_nothing(tmp_path) -> None:
-    assert len(load(write(tmp_path / "d.json", [VIDEO, VIDEO | {"disabled": True}, TEXT])).videos) == 1
+    assert len(load(write(tmp_path / "d.json", [VIDEO, VIDEO | {"disabled": True}, TEXT])).trained) == 1
 
 
 def test_disable_means_disabled_and_both_together_are_refused(tmp_path) -> None:
     path = write(tmp_path / "d.json", [VIDEO, VIDEO | {"id": "b", "disable": True}, TEXT])
-    assert [one.id for one in load(path).videos] == ["a"]
+    assert [one.id for one in load(path).trained] == ["a"]
     both = write(tmp_path / "d.json", [VIDEO | {"disable": False, "disabled": True}, TEXT])
     assert "a.disable (F, line 7): means disabled; keep one" in problems_of(both)
 
 
 def test_the_family_stands_in_for_its_name_in_texts(tmp_path) -> None:
     path = write(tmp_path / "d.json", [VIDEO | {"cache_dir_vae": "cache/{model_family}/a"}, TEXT])
-    assert load(path).videos[0].cache_dir_vae == "cache/wan/a"
+    assert load(path).trained[0].cache_dir_vae == "cache/wan/a"
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_the_configuration_and_its_datasets_are_loaded_together(tmp_path) -> Non
     elsewhere = Note("trap", "data_backend_config", "is somewhere else")
     loaded = load_run([path], {"data_backend_config": "here"}, find_datasets=lambda name: (datasets, [elsewhere]))
     assert loaded.config.data.data_backend_config == "here"
-    assert [video.id for video in loaded.datasets.videos] == ["a"]
+    assert [video.id for video in loaded.datasets.trained] == ["a"]
     assert elsewhere in loaded.notes
 
 

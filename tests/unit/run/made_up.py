@@ -52,7 +52,7 @@ def datasets_in(folder: Path, *, repeats: int = 0) -> Datasets:
         return {"id": name, "instance_data_dir": name, "cache_dir_vae": str(folder / "vae" / name)}
 
     return Datasets(
-        videos=(
+        trained=(
             VideoDataset(**entry("a"), repeats=repeats, video=VideoOptions(num_frames=81)),
             VideoDataset(**entry("b"), video=VideoOptions(num_frames=73)),
         ),

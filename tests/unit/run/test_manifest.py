@@ -42,7 +42,7 @@ def config_of(**options: Any) -> Config:
 
 
 def manifest_of(*videos: VideoDataset, held_out: tuple[EvalDataset, ...] = (), **options: Any) -> Manifest:
-    datasets = Datasets(videos=videos, held_out=held_out, text=TextEmbeds(id="t", cache_dir="text"))
+    datasets = Datasets(trained=videos, held_out=held_out, text=TextEmbeds(id="t", cache_dir="text"))
     return make_manifest(config_of(**options), datasets, WAN_21, track)
 
 

@@ -18,7 +18,7 @@ from reeltune.run.plan import Plan, make_plan
 def planned(*, clips: int = 3, num_frames: int = 73, **options: Any) -> Plan:
     video = VideoOptions(num_frames=num_frames)
     dataset = VideoDataset(id="a", instance_data_dir="clips", cache_dir_vae="cache", video=video)
-    datasets = Datasets(videos=(dataset,), text=TextEmbeds(id="t", cache_dir="text"))
+    datasets = Datasets(trained=(dataset,), text=TextEmbeds(id="t", cache_dir="text"))
     return make_plan(config_of(**options), datasets, [row(index) for index in range(clips)], WAN_21)
 
 

@@ -34,7 +34,7 @@ class Basis:
     @cached_property
     def samples(self) -> Counter[Bucket]:
         """Return how many samples of each bucket an epoch has, repeats counted."""
-        times = {video.id: video.times for video in self.datasets.videos}
+        times = {video.id: video.times for video in self.datasets.trained}
         counts: Counter[Bucket] = Counter()
         for sample in samples_of(self.manifest.trained):
             counts[sample.placement.bucket] += times[sample.dataset_id]
@@ -66,7 +66,7 @@ class Basis:
     @property
     def used_datasets(self) -> tuple[ClipDataset, ...]:
         """Return the datasets whose files are looked at: those that are trained, then those that are measured."""
-        return (*self.datasets.videos, *self.measured)
+        return (*self.datasets.trained, *self.measured)
 
     @property
     def recomputation(self) -> Recomputation:

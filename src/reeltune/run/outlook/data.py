@@ -31,11 +31,11 @@ def _outlook(dataset: ClipDataset, rows: Sequence[ManifestRow], basis: Basis) ->
     samples = samples_of(rows)
     return DatasetOutlook(
         id=dataset.id,
-        folder=dataset.instance_data_dir,
+        folder=dataset.place,
         held_out=dataset in basis.measured,
         found=len(rows),
         used=len(samples),
-        repeats=dataset.repeats,
+        repeats=dataset.times - 1,
         captions=sum(len(sample.captions) for sample in samples),
         left_out=_left_out(rows),
         rates=tuple(rate_notes(rows, dataset.video, model_fps=basis.facts.fps)),
