@@ -9,6 +9,7 @@ Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -26,6 +27,7 @@ class Purpose(IntEnum):
     ADAPTER = 6
     ROUTING = 7
     EVALUATION = 8
+    PLACEMENT = 9
 
 
 @dataclass(frozen=True)
@@ -41,3 +43,8 @@ class Draws:
         """Open the stream at a position, for example (step, index of the sample in the whole step)."""
         # The lowest counter word is left for the numbers of the stream itself: 2**64 blocks before two could meet.
         return np.random.Generator(np.random.Philox(counter=[0, minor, major, 0], key=[self.seed, int(purpose)]))
+
+    def named(self, purpose: Purpose, name: str, major: int = 0) -> np.random.Generator:
+        """Open the stream of something that has a name rather than a number, such as a file of a dataset."""
+        number = int.from_bytes(hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest())
+        return self.stream(purpose, major, number)

@@ -209,7 +209,6 @@ class MediaDataset(Section):
     )
     vae_batch_size: int | None = option(None, "Clips encoded at once; unset takes the global vae_batch_size.", ge=1)
 
-
     @property
     def place(self) -> str:
         """Return where the files are, as a person would look for them."""

@@ -30,15 +30,41 @@ class TensorReader(Protocol):
     def read(self, key: str) -> Tensor: ...
 
 
+@runtime_checkable
+class LatentReader(Protocol):
+    """Where one sample's encoding comes from."""
+
+    def read(self, epoch: int) -> Tensor:
+        """Return the sample's (C, T, h, w) as it is trained in an epoch, counted from 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An encoding that is the same in every epoch and lies in a store."""
+
+    store: TensorReader
+    key: str
+
+    def read(self, epoch: int) -> Tensor:
+        return self.store.read(self.key)
+
+
 @dataclass(frozen=True)
 class Item:
-    """A sample as the loop sees it: where its encoded clip and captions lie."""
+    """A sample as the loop sees it: where its encoded clip and captions lie.
+
+    latent_key: names what the clip shows, in the first epoch where it changes.
+    prior: the wanted answer is the base model's own (regularisation data).
+    """
 
     id: str
     bucket: Bucket
-    latents: TensorReader
+    latents: LatentReader
     latent_key: str
     caption_keys: tuple[str, ...]
+    dataset_id: str = ""
+    prior: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +98,7 @@ class BatchSource:
         places = range(micro_batch * self.batch_size, micro_batch * self.batch_size + len(items))
         text = [self._text(item, step=step, index=place) for item, place in zip(items, places, strict=True)]
         batch = Batch(
-            latents=torch.stack([item.latents.read(item.latent_key) for item in items]),
+            latents=torch.stack([item.latents.read(0) for item in items]),
             text=pad_sequence(text, batch_first=True),
             ids=tuple(item.id for item in items),
             bucket=items[0].bucket,

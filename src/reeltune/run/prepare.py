@@ -17,7 +17,7 @@ from reeltune.contracts.clip import Manifest, ManifestRow, Sample, samples_of
 from reeltune.contracts.family import Family
 from reeltune.contracts.geometry import LatentGeometry
 from reeltune.contracts.progress import Track
-from reeltune.data.batches import Item
+from reeltune.data.batches import Item, Stored
 from reeltune.data.manifest import require_usable
 from reeltune.estimate.disk import latent_entry_bytes
 from reeltune.run.preflight import require_room, require_writable
@@ -126,7 +126,7 @@ def _item(entry: LatentEntry, prompt_keys: dict[str, str]) -> Item:
     return Item(
         id=entry.sample.id,
         bucket=entry.sample.placement.bucket,
-        latents=entry.store,
+        latents=Stored(entry.store, entry.key),
         latent_key=entry.key,
         caption_keys=tuple(prompt_keys[caption] for caption in entry.sample.captions),
     )

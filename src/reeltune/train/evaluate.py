@@ -153,7 +153,7 @@ def holding(parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor
 def _batch(item: Item, text: TensorReader) -> Batch:
     """Return one clip with its first caption."""
     return Batch(
-        latents=item.latents.read(item.latent_key)[None],
+        latents=item.latents.read(0)[None],
         text=text.read(item.caption_keys[0])[None],
         ids=(item.id,),
         bucket=item.bucket,

@@ -9,7 +9,7 @@ import torch
 
 from reeltune.contracts.batch import Batch
 from reeltune.contracts.clip import Bucket
-from reeltune.data.batches import BatchSource, Captions, Item
+from reeltune.data.batches import BatchSource, Captions, Item, Stored
 from reeltune.data.sampler import Order, Place
 from reeltune.randomness import Draws
 
@@ -66,7 +66,13 @@ def lengths_of(batch: Batch) -> list[int]:
 
 def source(*, dropout: float = 0.0, accumulation: int = 2) -> BatchSource:
     items = [
-        Item(f"clip-{index}", place.bucket, Tensors(), f"latent:{index}", (f"text:{index}", f"text:{index + 20}"))
+        Item(
+            f"clip-{index}",
+            place.bucket,
+            Stored(Tensors(), f"latent:{index}"),
+            f"latent:{index}",
+            (f"text:{index}", f"text:{index + 20}"),
+        )
         for index, place in enumerate(PLACES)
     ]
     captions = Captions(Tensors(), "text:0", dropout)
@@ -114,7 +120,7 @@ def test_a_failing_read_reaches_the_loop() -> None:
             raise OSError("disk gone")
 
     broken = source()
-    item = Item("clip", SMALL, Broken(), "latent:0", ("text:0",))
+    item = Item("clip", SMALL, Stored(Broken(), "latent:0"), "latent:0", ("text:0",))
     batches = BatchSource([item] * 10, broken.captions, order(), Draws(1), batch_size=2, accumulation=1)
     with pytest.raises(OSError, match="disk gone"):
         next(batches.read_from(0, end=5))

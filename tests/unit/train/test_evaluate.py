@@ -20,7 +20,7 @@ from reeltune.config.adapter import AdapterOptions
 from reeltune.contracts.batch import Batch, Noised
 from reeltune.contracts.clip import Bucket
 from reeltune.contracts.events import Evaluated, RunFinished, StepDone
-from reeltune.data.batches import Item
+from reeltune.data.batches import Item, Stored
 from reeltune.families.wan.family import Wan
 from reeltune.objective.shift import Shift
 from reeltune.train.ema import Ema
@@ -45,7 +45,10 @@ class Shelf:
 
 
 def held_out(latents: Shelf, keys: dict[str, Bucket]) -> list[Item]:
-    return [Item(f"{key}.mp4", bucket, latents, key, (f"{key} first", f"{key} second")) for key, bucket in keys.items()]
+    return [
+        Item(f"{key}.mp4", bucket, Stored(latents, key), key, (f"{key} first", f"{key} second"))
+        for key, bucket in keys.items()
+    ]
 
 
 def toy_evaluation(loop: Loop, *, every: int = 2, family: Toy | None = None) -> Evaluation:
