@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test: ./test.sh [pytest arguments]. Installs on first use, then lint, types and tests.
+# Test: ./test.sh [pytest arguments]. Installs on first use, then lint, types and tests, these in two processes.
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 set_up dev || exit
@@ -10,5 +10,6 @@ failed=0
 "$VENV/bin/ruff" check . || failed=1
 "$VENV/bin/ruff" format --check --quiet . || { say "not formatted: run .venv/bin/ruff format"; failed=1; }
 "$VENV/bin/pyright" --pythonpath "$VENV/bin/python" || failed=1
-"$VENV/bin/python" -m pytest "$@" || failed=1
+# Tests of one file share what they make, so a file stays in one process.
+"$VENV/bin/python" -m pytest --numprocesses 2 --dist loadfile "$@" || failed=1
 exit $failed

@@ -9,14 +9,16 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import pickle
 import signal
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from helpers.cli import reeltune
-from helpers.tiny import TinyRun, open_tiny
+from helpers.tiny import TinyRun, copy_prepared, open_tiny
 from reeltune.demo.example import make_example
 from reeltune.families.wan.family import Wan
 
@@ -25,11 +27,19 @@ torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def shared_place(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """Return a folder that all processes of this test session share."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+
+
 @pytest.fixture(scope="session")
 def tiny_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory in which the tiny example's clips and model lie. Read only: copy it to run in it."""
-    place = tmp_path_factory.mktemp("tiny")
-    make_example(place / "output/tiny")
+    place = shared_place(tmp_path_factory, "tiny")
+    with FileLock(f"{place}.lock"):
+        if not place.exists():
+            make_example(place / "output/tiny")
     return place
 
 
@@ -52,11 +62,17 @@ def wan(tiny_model: Path) -> Wan:
 
 
 @pytest.fixture(scope="session")
-def finished(tiny_example: Path) -> TinyRun:
-    """The bundled example, run to its end by the command that a newcomer types."""
-    outcome = reeltune("train", "--example", "tiny", cwd=tiny_example)
+def finished(tiny_example: Path, tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    """The bundled example, run to its end by the command that a newcomer types. Read only."""
+    place = shared_place(tmp_path_factory, "finished")
+    said = place.with_suffix(".pickle")
+    with FileLock(f"{place}.lock"):
+        if not said.exists():
+            copy_prepared(tiny_example, place)
+            said.write_bytes(pickle.dumps(reeltune("train", "--example", "tiny", cwd=place)))
+    outcome = pickle.loads(said.read_bytes())
     assert outcome.returncode == 0, outcome.stderr
-    return TinyRun(tiny_example, outcome)
+    return TinyRun(place, outcome)
 
 
 @pytest.fixture(autouse=True)
