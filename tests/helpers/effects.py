@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
 from helpers.quickstart import CPU, Run, track
-from reeltune.cache.fill import LatentEntry, fill_latents
+from reeltune.cache.fill import fill_latents
 from reeltune.cache.store import TensorStore
 from reeltune.cli.listeners import listeners
 from reeltune.contracts.events import CheckpointSaved, RunFinished, RunStarted
@@ -30,7 +31,8 @@ from reeltune.report import hub, webhook
 from reeltune.report.console import TrainingConsole
 from reeltune.run import means, renders, training
 from reeltune.run.assemble import checkpoints_of
-from reeltune.run.plan import sizing_of
+from reeltune.run.clip_entries import clip_caches, entries_of
+from reeltune.run.rules import sizing_of
 from reeltune.train.loop import Loop
 from reeltune.train.state import Snapshot
 
@@ -77,9 +79,9 @@ def times_loaded(run: Run) -> int:
     """Return how often the autoencoder is loaded when it is needed twice."""
     loaded = []
 
-    def load_vae(folder: Path, device: torch.device, *, variant: str | None = None) -> nn.Module:
+    def load_vae(folder: Path, device: torch.device, **options: Any) -> nn.Module:
         loaded.append(folder)
-        return real(folder, device, variant=variant)
+        return real(folder, device, **options)
 
     real = encoders.load_vae
     with pytest.MonkeyPatch.context() as patch:
@@ -120,7 +122,7 @@ def attention_of_videos(run: Run) -> str | None:
 
 
 def clips_at_a_time(run: Run) -> list[int]:
-    """Return how many clips each call of the autoencoder takes."""
+    """Return how many clips each call of the autoencoder takes, largest first."""
     sizes: list[int] = []
 
     def encode(self: AutoencoderKLWan, frames: Tensor) -> Any:
@@ -128,13 +130,16 @@ def clips_at_a_time(run: Run) -> list[int]:
         return real(self, frames)
 
     real = AutoencoderKLWan.encode
-    store = TensorStore(run.prepared.text.folder / "one-by-one")
-    entries = [LatentEntry(sample, sample.file.path.stem, store) for sample in run.prepared.samples]
+    store = TensorStore(run.prepared.text.folder / "once-more")
+    caches = clip_caches(run.config, run.loaded.datasets, run.family.facts)
+    found, _ = entries_of(run.prepared.samples, caches, encoder="", track=track)
+    # By name: two of the clips are the same bytes, and would be encoded once.
+    entries = [replace(entry, store=store, key=entry.sample.file.path.stem) for entry in found]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(AutoencoderKLWan, "encode", encode)
         fill_latents(entries, family=run.family, device=CPU, track=track)
     shutil.rmtree(store.folder)
-    return sizes
+    return sorted(sizes, reverse=True)
 
 
 def passes_of_a_block(run: Run) -> int:

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = (
     ROOT / "README.md",
     ROOT / "docs/quickstart.md",
+    ROOT / "docs/data.md",
     ROOT / "docs/install.md",
     *sorted((ROOT / "examples").glob("*/README.md")),
 )

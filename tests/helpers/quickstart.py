@@ -62,7 +62,7 @@ class Run:
 
     @cached_property
     def family(self) -> Wan:
-        return open_model(self.config.model, opening_of(self.config.model))
+        return open_model(self.config.model, opening_of(self.config))
 
     @cached_property
     def manifest(self) -> Manifest:

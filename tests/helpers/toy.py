@@ -71,6 +71,9 @@ class Toy:
     def video_encoder(self, device: torch.device) -> Any:
         raise NotImplementedError
 
+    def video_decoder(self, device: torch.device) -> Any:
+        raise NotImplementedError
+
     def load_transformer(self, device: torch.device) -> nn.Module:
         torch.manual_seed(1)
         return ToyTransformer().requires_grad_(False).to(device)

@@ -42,6 +42,7 @@ RUN_BY = {
     "./train.sh": "tests/house/test_scripts.py installs as it does, tests/runs/test_whole_run.py runs the example",
     "./test.sh": "it would run this test",
     "./test.sh -m slow": "tests/runs/test_quickstart.py is what it runs, in minutes",
+    "reeltune data sheet": "tests/runs/test_sheet.py makes one, with the tiny model",
 }
 """Commands that other tests stand for."""
 
@@ -82,7 +83,7 @@ ONE_STEP = (
 )
 """What makes training possible here."""
 
-NO_OPTIONS = {"ema_only", "pixel_area"}
+NO_OPTIONS = {"aspect_ratio", "ema_only", "pixel_area", "resolution_frames"}
 """Words with underscores that are no options."""
 
 SMALL = [
@@ -137,6 +138,10 @@ def run_line(line: str, place: Path, *, model: Path) -> tuple[int | None, str]:
     if words[1] == "train" and "--help" not in words:
         ending = reeltune_here(*words[1:], *ONE_STEP, f"pretrained_model_name_or_path={model}", cwd=place)
         assert ending.returncode or list(place.glob("output/**/checkpoint-1/trainable.safetensors"))
+        return ending.returncode, ending.stderr
+    if words[1] in ("data", "cache"):
+        # In this process, since there are many of them: what they print is tested elsewhere.
+        ending = reeltune_here(*words[1:], cwd=place)
         return ending.returncode, ending.stderr
     asked = ["--yes", "--gpu", "24"] if words[1] == "configure" else []
     done = reeltune(*words[1:], *asked, cwd=place, environment=ALONE | {"HOME": str(place)})

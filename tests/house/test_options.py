@@ -162,3 +162,24 @@ def test_the_schema_knows_no_other_names() -> None:
     assert "masked_loss_probability" not in schema["properties"]
     entry = [{"id": "a", "instance_data_dir": "x", "cache_dir_vae": "y", "vidoe": {}}]
     assert not fits(entry, schema["$defs"]["dataset_file"])
+
+
+@pytest.mark.parametrize(
+    ("keys", "right"),
+    [
+        ({"crop_aspect_buckets": [1, {"aspect": 1.78, "weight": 2}]}, True),
+        ({"crop_aspect_buckets": [{"weight": 2}]}, False),
+        ({"parquet": {"path": "t.parquet", "caption_column": ["a", "b"]}}, True),
+        ({"parquet": {"caption_column": "a"}}, False),
+        ({"type": "huggingface", "dataset_name": "o/n", "huggingface": {"streaming": True}}, True),
+        ({"type": "huggingface", "dataset_name": "o/n", "huggingface": {"filter_func": {}}}, False),
+        ({"video": {"frame_selection": "slide", "window_stride": 8}}, True),
+        ({"video": {"frame_selection": "last"}}, False),
+        ({"dataset_type": "image", "video": {}}, True),
+        ({"dataset_type": "eval", "repeats": 3}, True),
+        ({"dataset_type": "text_embeds", "caption_filter_list": ["a"]}, True),
+        ({"caption_filter_list": ["a"]}, False),
+    ],
+)
+def test_the_schema_says_what_a_dataset_takes(keys: dict[str, Any], right: bool) -> None:
+    assert fits([{"id": "a", **keys}], json_schema()["$defs"]["dataset_file"]) is right

@@ -202,12 +202,16 @@ CONFIG_FAULTS: dict[str, Any] = {
 DATASET_FAULTS: dict[tuple[int, str], Any] = {
     (0, "repeats"): -1,
     (0, "vidoe"): {},
-    (0, "crop"): True,
-    (0, "crop_style"): "random",
-    (0, "type"): "aws",
+    (0, "crop"): "perhaps",
+    (0, "crop_style"): "face",
+    (0, "type"): "ftp",
     (0, "video.num_frames"): 0,
     (0, "video.fsp"): 16,
-    (0, "caption_strategy"): "parquet",
+    (0, "caption_strategy"): "words",
+    (0, "parquet"): 5,
+    (0, "crop_aspect_buckets"): [0],
+    (0, "caption_filter_list"): ["x"],
+    (0, "aws_secret_access_key"): 5,
     (0, "instance_data_dir"): 5,
     (1, "cach_dir"): "x",
     (1, "default"): "perhaps",
@@ -235,7 +239,10 @@ def test_every_fault_of_both_files_is_named_in_one_message(
         return
     assert isinstance(outcome, str)
     wanted = {f"{name} (config.json, line " for name in in_config}
-    wanted |= {f"{datasets[index]['id']}.{key} (data.json, line " for index, key in in_datasets}
+    places = {(0, "crop_aspect_buckets"): "crop_aspect_buckets.0"}
+    wanted |= {
+        f"{datasets[index]['id']}.{places.get((index, key), key)} (data.json, line " for index, key in in_datasets
+    }
     # One line for each fault, and none for anything else.
     problems = [line.strip() for line in outcome.splitlines() if line.startswith("  ")]
     assert {begin for begin in wanted if sum(line.startswith(begin) for line in problems) != 1} == set()

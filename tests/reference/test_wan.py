@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from diffusers.video_processor import VideoProcessor
 from transformers import UMT5EncoderModel
 
 from helpers.tiny import open_tiny, random_batch
+from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Noised
 from reeltune.data.decode import to_model_range
-from reeltune.families.wan.family import Wan
+from reeltune.families.fingerprint import fingerprint
+from reeltune.families.opening import Opening
+from reeltune.families.wan.family import Wan, open_model
 
 PROMPTS = [
     "a black and white cartoon of a white circle",
@@ -80,15 +84,77 @@ def test_latents_equal_stock_encoding_and_normalisation(tiny_model, wan: Wan) ->
         (posterior,) = stock.encode(pixels, return_dict=False)
         expected = (posterior.mode().double() - mean) / std
     with wan.video_encoder(CPU) as encode:
-        latents = encode(to_model_range(frames))
-    assert latents.shape == (16, 3, 8, 12)
+        latents = encode(to_model_range(frames)[None])
+    assert latents.shape == (1, 16, 3, 8, 12)
     # Pixels reach [-1, 1] by x / 127.5 - 1 here and by 2 * (x / 255) - 1 there: one rounding apart.
-    torch.testing.assert_close(latents, expected[0].float(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(latents, expected.float(), rtol=1e-4, atol=1e-5)
 
 
 def test_latents_of_one_picture_have_one_frame(wan: Wan) -> None:
     with wan.video_encoder(CPU) as encode:
-        assert encode(torch.zeros(3, 1, 64, 96)).shape == (16, 1, 8, 12)
+        assert encode(torch.zeros(1, 3, 1, 64, 96)).shape == (1, 16, 1, 8, 12)
+
+
+def test_clips_encoded_together_equal_those_encoded_alone_to_rounding(wan: Wan) -> None:
+    frames = torch.rand(2, 3, 9, 64, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with wan.video_encoder(CPU) as encode:
+        together, alone = encode(frames), torch.cat([encode(frames[:1]), encode(frames[1:])])
+        assert torch.equal(encode(frames[:1]), alone[:1])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_texts_encoded_together_equal_those_encoded_alone_to_rounding(wan: Wan) -> None:
+    with wan.text_encoder(CPU) as encode:
+        together, alone = encode(PROMPTS), [encode([prompt])[0] for prompt in PROMPTS]
+    for ours, expected in zip(together, alone, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def cartoon() -> torch.Tensor:
+    """Return (1, 3, 5, 320, 320) in [-1, 1]: waves, larger than one tile of 256."""
+    t, y, x = torch.meshgrid(torch.arange(5.0), torch.arange(320.0), torch.arange(320.0), indexing="ij")
+    return torch.stack([torch.sin(x / 17 + t), torch.cos(y / 23 - t), torch.sin((x + y) / 31)])[None]
+
+
+def test_what_faster_encoding_costs(tiny_model) -> None:
+    def encoded(**opening: Any) -> torch.Tensor:
+        wan = open_model(ModelOptions(pretrained_model_name_or_path=str(tiny_model)), Opening(torch.float32, **opening))
+        with wan.video_encoder(CPU) as encode:
+            return encode(cartoon())
+
+    exact = encoded()
+    errors = {
+        name: float((encoded(**opening) - exact).norm() / exact.norm())
+        for name, opening in (("bf16", {"vae_dtype": torch.bfloat16}), ("tiled", {"vae_tiling": True}))
+    }
+    print(errors)
+    # bfloat16 rounds to 3 digits at each layer. Tiles see nothing beyond their edges; most of that is blended away.
+    assert 1e-4 < errors["bf16"] < 0.05
+    assert 1e-6 < errors["tiled"] < 0.2
+
+
+def test_the_exact_encoder_keeps_its_name_and_others_have_their_own(tiny_model) -> None:
+    names = [
+        open_model(
+            ModelOptions(pretrained_model_name_or_path=str(tiny_model)),
+            Opening(torch.bfloat16, vae_dtype=dtype, vae_tiling=tiled),
+        ).video_fingerprint()
+        for dtype in (torch.float32, torch.bfloat16)
+        for tiled in (False, True)
+    ]
+    assert names[0] == fingerprint(tiny_model / "vae")
+    assert len(set(names)) == 4
+
+
+def test_an_autoencoder_that_is_kept_decodes_videos_whole_after_it_encoded_in_tiles(tiny_model) -> None:
+    wan = open_model(
+        ModelOptions(pretrained_model_name_or_path=str(tiny_model)), Opening(torch.float32, keep=True, vae_tiling=True)
+    )
+    with wan.video_encoder(CPU), wan.shelf.lend("autoencoder", lambda: AutoencoderKLWan(), CPU) as other:
+        # While one encodes, another borrower has one of its own.
+        assert not other.use_tiling
+    with wan.shelf.lend("autoencoder", lambda: pytest.fail("it was kept"), CPU) as kept:
+        assert not kept.use_tiling
 
 
 def test_fingerprints_name_the_content(tiny_model, wan: Wan, tmp_path) -> None:
@@ -116,7 +182,7 @@ def test_each_component_is_gone_from_memory_when_its_block_ends(wan: Wan) -> Non
     assert alive(UMT5EncoderModel) == 0
     with wan.video_encoder(CPU) as encode_video:
         assert (alive(AutoencoderKLWan), alive(UMT5EncoderModel)) == (1, 0)
-        encode_video(torch.zeros(3, 1, 32, 32))
+        encode_video(torch.zeros(1, 3, 1, 32, 32))
     assert alive(AutoencoderKLWan) == 0
     transformer = wan.load_transformer(CPU)
     with wan.renderer(transformer, CPU):

@@ -9,7 +9,8 @@ Source: Hu et al. 2021, arXiv:2106.09685.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -53,6 +54,19 @@ class Lora:
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(tensors[name])
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        """Let the transformer answer as the bare base for as long as the block lasts, to the bit."""
+        layers = [layer for layer in self.transformer.modules() if isinstance(layer, LoraLayer)]
+        were = [layer.disable_adapters for layer in layers]
+        try:
+            for layer in layers:
+                layer.enable_adapters(False)
+            yield
+        finally:
+            for layer, was in zip(layers, were, strict=True):
+                layer.enable_adapters(not was)
 
 
 def attach_lora(transformer: nn.Module, options: AdapterOptions, targets: tuple[str, ...], *, seed: int) -> Lora:

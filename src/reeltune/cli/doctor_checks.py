@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from reeltune.config.datasets import ClipDataset, SourceKind
 from reeltune.config.load import Loaded
 from reeltune.config.root import Config
 from reeltune.errors import ConfigError, ModelError, ShortageError
+from reeltune.machine import packages
 from reeltune.machine.check import Check
 
 REINSTALL_CODECS = "pip install --force-reinstall av"
@@ -116,11 +118,47 @@ def _model(config: Config) -> Check:
 
 
 def _clips(loaded: Loaded) -> Iterator[Check]:
+    """Whether what can be seen without the network of each dataset is there."""
     for dataset in loaded.datasets.clips:
-        folder = Path(dataset.instance_data_dir).expanduser()
-        if folder.is_dir():
-            yield Check(f"clips {dataset.id}", "ok", str(folder))
-        else:
-            yield Check(
-                f"clips {dataset.id}", "fail", f"{folder} is no folder", "instance_data_dir in the dataset file"
-            )
+        yield _SOURCES[dataset.type](dataset)
+        if dataset.parquet and "parquet" in (dataset.caption_strategy, dataset.metadata_backend):
+            yield _file(f"captions {dataset.id}", dataset.parquet.path, "parquet.path in the dataset file")
+
+
+def _folder(dataset: ClipDataset) -> Check:
+    folder = Path(dataset.place).expanduser()
+    if folder.is_dir():
+        return Check(f"clips {dataset.id}", "ok", str(folder))
+    return Check(f"clips {dataset.id}", "fail", f"{folder} is no folder", "instance_data_dir in the dataset file")
+
+
+def _table(dataset: ClipDataset) -> Check:
+    return _file(f"clips {dataset.id}", dataset.place, "csv_file in the dataset file")
+
+
+def _file(name: str, place: str, fix: str) -> Check:
+    path = Path(place).expanduser()
+    return Check(name, "ok", str(path)) if path.is_file() else Check(name, "fail", f"{path} is no file", fix)
+
+
+def _bucket(dataset: ClipDataset) -> Check:
+    if missing := packages.missing("s3fs"):
+        fix = packages.PACKAGES["s3fs"].install
+        return Check(f"clips {dataset.id}", "fail", f"{dataset.place} is read with s3fs: {missing}", fix)
+    return Check(f"clips {dataset.id}", "ok", f"{dataset.place} will be listed; nothing was asked over the network")
+
+
+def _hub_dataset(dataset: ClipDataset) -> Check:
+    folder = Path(dataset.place).expanduser()
+    if folder.is_dir():
+        return Check(f"clips {dataset.id}", "ok", str(folder))
+    text = f"{dataset.place} will be read from the hub; nothing was asked over the network"
+    return Check(f"clips {dataset.id}", "ok", text)
+
+
+_SOURCES: Mapping[SourceKind, Callable[[ClipDataset], Check]] = {
+    "local": _folder,
+    "csv": _table,
+    "aws": _bucket,
+    "huggingface": _hub_dataset,
+}

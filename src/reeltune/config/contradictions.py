@@ -9,6 +9,7 @@ from pathlib import Path
 from reeltune.config.datasets import Datasets
 from reeltune.config.problems import nearest
 from reeltune.config.root import Config
+from reeltune.config.size_checks import sizes_at_odds
 
 
 def contradictions(config: Config) -> list[str]:
@@ -18,24 +19,33 @@ def contradictions(config: Config) -> list[str]:
 
 def contradictions_with_data(config: Config, datasets: Datasets) -> list[str]:
     """Return a sentence for each between the options and the dataset file."""
-    return [*_written_among_clips(config, datasets), *_unmeasurable(config, datasets)]
+    return [*_written_among_clips(config, datasets), *sizes_at_odds(config, datasets), *_unmeasurable(config, datasets)]
 
 
 def _written_among_clips(config: Config, datasets: Datasets) -> Iterator[str]:
     """Refuse to write into a folder of clips: what is written there would be taken for clips at the next start."""
-    written = {
-        "output_dir": config.reporting.output_dir,
-        f"{datasets.text.id}.cache_dir": datasets.text.cache_dir,
-        **{f"{dataset.id}.cache_dir_vae": dataset.cache_dir_vae for dataset in datasets.clips},
-    }
     for dataset in datasets.clips:
+        # The other types of datasets name their files: nothing is found by looking.
+        if dataset.type != "local" or not dataset.instance_data_dir:
+            continue
         clips = _absolute(dataset.instance_data_dir)
-        for name, folder in written.items():
+        for name, folder in _written(config, datasets).items():
             if _absolute(folder).is_relative_to(clips):
                 yield (
                     f"{name} is {folder!r}, which lies in the clips of {dataset.id} ({dataset.instance_data_dir}): "
                     "nothing is written among clips; name a folder elsewhere"
                 )
+
+
+def _written(config: Config, datasets: Datasets) -> dict[str, str]:
+    """Return the folders that are written to, by the key that names each."""
+    clips = datasets.clips
+    return {
+        "output_dir": config.reporting.output_dir,
+        f"{datasets.text.id}.cache_dir": datasets.text.cache_dir,
+        **{f"{dataset.id}.cache_dir_vae": dataset.cache_dir_vae for dataset in clips},
+        **{f"{dataset.id}.csv_cache_dir": dataset.csv_cache_dir for dataset in clips if dataset.csv_cache_dir},
+    }
 
 
 def _absolute(folder: str) -> Path:

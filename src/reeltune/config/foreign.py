@@ -13,6 +13,9 @@ _BY_POSITION = "randomness is a function of seed and position here, on every dev
 _ATOMIC = "everything is written beside its place and renamed, always"
 _NAMED_BY_CONTENT = "cache entries are named by what made them, so a stale one cannot be found"
 _ONE_BY_ONE = "entries are written one by one, each whole"
+_AHEAD = "files are looked at and decoded side by side, as many as the machine has room for"
+_PER_START = "what is found out about a file is kept until the file changes"
+_NEVER_DELETED = "no file is ever deleted; what cannot be used is left out, and named"
 _FLOW = "it belongs to models that predict noise; Wan predicts a velocity"
 _LIKE_FILES = "files are found by looking, at each start"
 
@@ -26,12 +29,12 @@ INERT: Mapping[str, str] = {
     "vae_cache_scan_behaviour": _NAMED_BY_CONTENT,
     "scan_for_errors": "entries carry a checksum and are verified at each start",
     "write_batch_size": _ONE_BY_ONE,
-    "read_batch_size": "clips are read one by one, ahead of the step",
-    "image_processing_batch_size": "clips are decoded one by one",
-    "max_workers": "one thread reads ahead of the step",
+    "read_batch_size": _AHEAD,
+    "image_processing_batch_size": _AHEAD,
+    "max_workers": _AHEAD,
     "dataloader_prefetch": "batches are always read ahead",
     "dataloader_prefetch_qlen": "batches are always read ahead",
-    "metadata_update_interval": "what is found out about a clip is kept once per start",
+    "metadata_update_interval": _PER_START,
     "preserve_data_backend_cache": _LIKE_FILES,
     "skip_file_discovery": _LIKE_FILES,
     "cache_clear_validation_prompts": _NAMED_BY_CONTENT,
@@ -48,9 +51,11 @@ INERT: Mapping[str, str] = {
     "training_scheduler_timestep_spacing": _FLOW,
     "inference_scheduler_timestep_spacing": "the model's own scheduler configuration is used",
     "aspect_ratio_bucketing": "clips are always grouped by their shape",
-    "vae_enable_slicing": "clips are encoded one by one",
+    "vae_enable_slicing": "vae_batch_size says how many clips are encoded at once",
     "disable_multi_gpu": "one GPU is used",
-    "print_filenames": "manifest.jsonl in the run folder names every file and what became of it",
+    "print_filenames": "reeltune data manifest, and manifest.jsonl in the run folder, say what became of every file",
+    "delete_unwanted_images": _NEVER_DELETED,
+    "aspect_bucket_disable_rebuild": "groups of one shape stay the same in all epochs",
     "print_sampler_statistics": "plan shows the buckets",
     "skip_version_check": "no version is checked over the network",
     "i_know_what_i_am_doing": "no check can be switched off",
@@ -68,8 +73,8 @@ _LYCORIS = "lora_type lycoris is not there yet"
 _OPTIMIZER = "the optimizer's own settings are used; learning_rate can be set"
 _COMPILE = "nothing is compiled"
 _SERIES = "checkpointing_steps and checkpoints_total_limit keep one series"
-_ALL = "all clips of the folder are used"
 _IN_DATASET = "set it in the dataset file, for each dataset"
+_TEXT_TO_VIDEO = "text-to-video is what is trained"
 
 NOT_YET: Mapping[str, str] = {
     "lora_init_type": _LORA,
@@ -115,9 +120,9 @@ NOT_YET: Mapping[str, str] = {
     "instance_data_dir": _IN_DATASET,
     "cache_dir_text": _IN_DATASET,
     "cache_dir_vae": _IN_DATASET,
-    "aspect_ratio_bucket_min": _ALL,
-    "aspect_ratio_bucket_max": _ALL,
-    "vae_cache_disable": "all clips are encoded before training",
+    "aspect_ratio_bucket_min": "minimum_aspect_ratio of a dataset leaves out what is narrower",
+    "aspect_ratio_bucket_max": "maximum_aspect_ratio of a dataset leaves out what is wider",
+    "vae_cache_disable": "what is encoded is kept; vae_cache_ondemand=true encodes as it is needed",
     "keep_vae_loaded": "offload_during_startup=false keeps it",
     "tokenizer_max_length": "captions are cut at the model's own 512 tokens",
     "t5_padding": "padding is as the model was trained with",
@@ -148,9 +153,9 @@ NOT_YET: Mapping[str, str] = {
     "context_parallel_size": _ONE_GPU,
     "dynamo_backend": _COMPILE,
     "dynamo_mode": _COMPILE,
-    "control": "text-to-video is what is trained",
-    "controlnet": "text-to-video is what is trained",
-    "conditioning_multidataset_sampling": "text-to-video is what is trained",
+    "control": _TEXT_TO_VIDEO,
+    "controlnet": _TEXT_TO_VIDEO,
+    "conditioning_multidataset_sampling": _TEXT_TO_VIDEO,
     "webhook_reporting_format": "webhook_type in the webhook's own file is meant",
     "model_card_note": "the model card is written from the run's own settings",
     "model_card_safe_for_work": "the model card is written from the run's own settings",
@@ -159,21 +164,51 @@ NOT_YET: Mapping[str, str] = {
 
 DATASET_INERT: Mapping[str, str] = {
     "write_batch_size": _ONE_BY_ONE,
-    "read_batch_size": "clips are read one by one, ahead of the step",
-    "image_processing_batch_size": "clips are decoded one by one",
-    "max_workers": "one thread reads ahead of the step",
+    "read_batch_size": _AHEAD,
+    "image_processing_batch_size": _AHEAD,
+    "max_workers": _AHEAD,
+    "aws_max_pool_connections": "files are fetched by a few threads",
     "hash_filenames": _NAMED_BY_CONTENT,
     "cache_file_suffix": _NAMED_BY_CONTENT,
     "preserve_data_backend_cache": _LIKE_FILES,
     "skip_file_discovery": _LIKE_FILES,
-    "metadata_update_interval": "what is found out about a clip is kept once per start",
+    "metadata_update_interval": _PER_START,
     "scan_for_errors": "entries carry a checksum and are verified at each start",
     "disable_validation": "videos are made from prompts, not from datasets",
+    "delete_unwanted_images": _NEVER_DELETED,
+    "delete_problematic_images": _NEVER_DELETED,
+    "text_embeds": "one store of text embeddings serves all datasets",
+    "text_embed_cache": "one store of text embeddings serves all datasets",
 }
 """Keys of datasets that change nothing here, with the reason."""
 
-_FIRST_FRAMES = "the first frames of each clip are trained"
-_EQUAL = "every clip is shown once an epoch, and repeats more often"
+_MEASURED = "it is about training; measured clips are each measured once"
+
+DATASET_INERT_BY_KIND: Mapping[str, Mapping[str, str]] = {
+    "image": {"video": "a picture has one frame"},
+    "eval": {
+        "repeats": _MEASURED,
+        "probability": _MEASURED,
+        "is_regularisation_data": _MEASURED,
+        "is_regularization_data": _MEASURED,
+        "vae_cache_clear_each_epoch": _MEASURED,
+    },
+}
+"""By dataset_type, keys of other datasets that change nothing there."""
+
+HUB_INERT: Mapping[str, str] = {
+    "streaming": "files are fetched as they are needed, and kept",
+    "num_proc": _AHEAD,
+}
+"""Keys inside `huggingface` of a dataset that change nothing here, with the reason."""
+
+HUB_NOT_YET: Mapping[str, str] = {
+    "filter_func": "all rows of the dataset are used; max_num_samples takes fewer",
+    "composite_image_config": "each row is one picture or clip",
+}
+"""Keys inside `huggingface` that are missing here, with what there is."""
+
+_EQUAL = "every dataset is drawn in every epoch, as probability and repeats say"
 
 DATASET_NOT_YET: Mapping[str, str] = {
     "disable_after_epoch_step": _EQUAL,
@@ -182,17 +217,21 @@ DATASET_NOT_YET: Mapping[str, str] = {
     "end_epoch": _EQUAL,
     "end_step": _EQUAL,
     "train_batch_size": "the configuration's train_batch_size is used for all",
-    "text_embeds": "one store of text embeddings serves all datasets",
-    "text_embed_cache": "one store of text embeddings serves all datasets",
     "image_embeds": "encoded clips lie in cache_dir_vae",
-    "delete_unwanted_images": "no file is ever deleted; clips that do not fit are left out",
-    "delete_problematic_images": "no file is ever deleted; clips that cannot be read are left out",
-    "conditioning_data": "text-to-video is what is trained",
-    "conditioning_type": "text-to-video is what is trained",
-    "conditioning": "text-to-video is what is trained",
-    "source_dataset_id": "text-to-video is what is trained",
-    "huggingface": "fetch the files first: hf download OWNER/NAME --repo-type dataset --local-dir datasets/NAME",
+    "vae_cache_ondemand": "set it in the configuration, for all datasets",
+    "vae_cache_disable": "what is encoded is kept; the option vae_cache_ondemand encodes as it is needed",
+    "text_cache_ondemand": "all captions are encoded before training",
+    "text_cache_disable": "encoded captions are kept",
+    "disable_multiline_split": "each line of a text file is a caption of its own; write a caption in one line",
+    "caption_shuffle": "captions are trained as they are written",
+    "max_upscale_threshold": "minimum_image_size leaves small clips out",
+    "conditioning_data": _TEXT_TO_VIDEO,
+    "conditioning_type": _TEXT_TO_VIDEO,
+    "conditioning": _TEXT_TO_VIDEO,
+    "source_dataset_id": _TEXT_TO_VIDEO,
+    "huggingface": "write what it holds into the dataset itself: dataset_name, split, caption_column",
     "timestep_sampling_offset": "all datasets share one schedule of noise levels",
-    "is_i2v": "text-to-video is what is trained",
+    "slider_strength": _TEXT_TO_VIDEO,
+    "is_i2v": _TEXT_TO_VIDEO,
 }
 """Keys of datasets that are missing here, with what there is."""

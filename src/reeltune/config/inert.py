@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reeltune.config.datasets import ClipDataset, Datasets
+from reeltune.config.dataset_inert import inert_keys
+from reeltune.config.datasets import Datasets
 from reeltune.config.root import Config
 from reeltune.contracts.notes import Note
 
@@ -17,7 +18,8 @@ def inert_settings(config: Config, datasets: Datasets) -> list[Note]:
         *(_note(name, reason) for name, reason in options.items()),
         *_inherited(given, datasets),
         *_unmeasured(config, datasets),
-        *(note for dataset in datasets.clips for note in _crop_limits(dataset)),
+        *_alone(given, datasets),
+        *(note for dataset in datasets.clips for note in inert_keys(dataset)),
     ]
 
 
@@ -25,6 +27,9 @@ def _note(name: str, reason: str) -> Note:
     # A description of an adapter that is not made looks as if it were trained: worth more than a remark.
     return Note("trap" if name == "lycoris_config" else "inert", name, reason)
 
+
+CROP_SIZES = ("maximum_image_size", "target_downsample_size")
+"""What is cropped is first resized by these."""
 
 Rule = Iterator[tuple[Iterable[str], str]]
 
@@ -50,11 +55,6 @@ def _model(config: Config) -> Rule:
         yield ("pretrained_transformer_subfolder",), "pretrained_transformer_model_name_or_path is not set"
     if not config.model.attention_mechanism.startswith("sageattention"):
         yield ("sageattention_usage",), f"attention_mechanism is {config.model.attention_mechanism}"
-
-
-def _caching(config: Config) -> Rule:
-    if config.data.vae_batch_size != 1:
-        yield ("vae_batch_size",), "clips are encoded one by one, so that no entry depends on its neighbours"
 
 
 def _length(config: Config) -> Rule:
@@ -115,14 +115,30 @@ def _reporting(config: Config) -> Rule:
         yield ("tracker_project_name", "tracker_run_name"), "report_to names no tracker"
 
 
-_RULES = (_adapter, _precision, _model, _caching, _length, _average, _schedule, _rendering, _evaluation, _reporting)
+_RULES = (_adapter, _precision, _model, _length, _average, _schedule, _rendering, _evaluation, _reporting)
 
 
 def _inherited(given: Iterable[str], datasets: Datasets) -> Iterator[Note]:
-    """Yield the defaults for datasets that every dataset overrides."""
-    for name in ("resolution", "resolution_type", "minimum_image_size"):
-        if name in given and all(getattr(dataset, name) is not None for dataset in datasets.clips):
-            yield Note("inert", name, "every dataset sets its own")
+    """Yield the defaults for datasets that no dataset takes."""
+    takers = {
+        **dict.fromkeys(("resolution", "resolution_type", "minimum_image_size", "vae_batch_size"), datasets.clips),
+        **dict.fromkeys(CROP_SIZES, tuple(dataset for dataset in datasets.clips if dataset.crop)),
+    }
+    for name, several in takers.items():
+        if name in given and all(getattr(dataset, name) is not None for dataset in several):
+            yield Note("inert", name, "every dataset sets its own" if several else "no dataset has crop true")
+
+
+def _alone(given: Iterable[str], datasets: Datasets) -> Iterator[Note]:
+    """Yield what weighs datasets against each other where there is one."""
+    if len(datasets.trained) > 1:
+        return
+    (only,) = datasets.trained
+    reason = "one dataset is trained, so there is nothing to weigh it against"
+    if "data_backend_sampling" in given:
+        yield Note("inert", "data_backend_sampling", reason)
+    if only.probability != 1:
+        yield Note("inert", f"{only.id}.probability", reason)
 
 
 def _unmeasured(config: Config, datasets: Datasets) -> Iterator[Note]:
@@ -131,9 +147,3 @@ def _unmeasured(config: Config, datasets: Datasets) -> Iterator[Note]:
         for dataset in datasets.held_out:
             text = "its clips are held out of training, and not measured either: eval_steps_interval is 0"
             yield Note("inert", dataset.id, text)
-
-
-def _crop_limits(dataset: ClipDataset) -> Iterator[Note]:
-    for name in ("maximum_image_size", "target_downsample_size"):
-        if getattr(dataset, name) is not None:
-            yield Note("inert", f"{dataset.id}.{name}", "it is about what crop: true crops from, and crop is false")

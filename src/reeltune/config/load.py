@@ -37,11 +37,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a run was asked to do. notes: what was understood differently from what was written."""
+    """What a run was asked to do.
+
+    notes: what was understood differently from what was written. files: the configuration files that were read.
+    """
 
     config: Config
     datasets: Datasets
     notes: tuple[Note, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 def load_run(
@@ -66,7 +70,7 @@ def load_run(
         raise ConfigError("\n".join(failures))
     assert config is not None
     assert datasets is not None
-    return Loaded(config, datasets, (*notes, *inert_settings(config, datasets)))
+    return Loaded(config, datasets, (*notes, *inert_settings(config, datasets)), tuple(paths))
 
 
 def _find_and_load(

@@ -22,12 +22,14 @@ class Batch:
     latents: in the transformer's normalised space.
     text: embeddings, zero beyond each sample's own length; L is the longest of the batch.
     ids: names for messages, in the order of the batch.
+    prior: the model should answer what the base alone answers, instead of what leads to the latents.
     """
 
     latents: Float[Tensor, "B C T h w"]
     text: Float[Tensor, "B L D"]
     ids: tuple[str, ...]
     bucket: Bucket
+    prior: bool = False
 
     def pinned(self) -> Batch:
         """Return the same batch in page-locked host memory. Needs CUDA."""

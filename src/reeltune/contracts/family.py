@@ -66,8 +66,15 @@ class EncodeText(Protocol):
 
 @runtime_checkable
 class EncodeVideo(Protocol):
-    def __call__(self, frames: Float[Tensor, "3 F H W"]) -> Float[Tensor, "C T h w"]:
-        """Return the posterior mean in the transformer's normalised space, float32."""
+    def __call__(self, frames: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B C T h w"]:
+        """Return the posterior mean in the transformer's normalised space, float32, on the host."""
+        ...
+
+
+@runtime_checkable
+class DecodeVideo(Protocol):
+    def __call__(self, latents: Float[Tensor, "C T h w"]) -> np.ndarray:
+        """Return uint8 (F, H, W, 3): what the autoencoder makes of latents in the transformer's normalised space."""
         ...
 
 
@@ -96,6 +103,8 @@ class Family(Protocol):
     def text_encoder(self, device: torch.device) -> AbstractContextManager[EncodeText]: ...
 
     def video_encoder(self, device: torch.device) -> AbstractContextManager[EncodeVideo]: ...
+
+    def video_decoder(self, device: torch.device) -> AbstractContextManager[DecodeVideo]: ...
 
     def load_transformer(self, device: torch.device) -> nn.Module:
         """Return the frozen transformer, read straight to the device. The number type is the family's own."""

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from reeltune.contracts.notes import Note
 
+Mean = int | float
+"""A number of things on average: whole wherever it is."""
+
 
 @dataclass(frozen=True)
 class Component:
@@ -45,13 +48,17 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class DatasetOutlook:
-    """What becomes of a folder. rates: how clips are brought to the training rate, one sentence for each way."""
+    """What becomes of a dataset's files. windows: samples that the used files give.
+
+    rates: how clips are brought to the training rate, one sentence for each way.
+    """
 
     id: str
     folder: str
     held_out: bool
     found: int
     used: int
+    windows: int
     repeats: int
     captions: int
     left_out: tuple[LeftOut, ...]
@@ -60,29 +67,43 @@ class DatasetOutlook:
 
 @dataclass(frozen=True)
 class BucketOutlook:
-    """One shape that is trained. samples: of an epoch, repeats counted. tokens: of one sample."""
+    """One shape that is trained. samples, batches: of an epoch, on average, repeats counted. tokens: of one sample."""
 
     width: int
     height: int
     frames: int
-    samples: int
-    batches: int
+    samples: Mean
+    batches: Mean
     tokens: int
 
 
 @dataclass(frozen=True)
+class DatasetShare:
+    """Which part of the steps is of a dataset."""
+
+    id: str
+    share: float
+
+
+@dataclass(frozen=True)
 class Length:
-    """How long the run is. ended_by: the option that ends it. done: steps that a checkpoint holds already."""
+    """How long the run is. ended_by: the option that ends it. done: steps that a checkpoint holds already.
+
+    samples, batches_per_epoch: of an epoch, on average. shares: where there are several datasets. is_even: whether an
+    epoch is one whole pass over each of them.
+    """
 
     total_steps: int
     ended_by: str
     done: int
-    samples: int
+    samples: Mean
     batch_size: int
     accumulation: int
-    batches_per_epoch: int
+    batches_per_epoch: Mean
     epochs: float
     checkpoints: int
+    shares: tuple[DatasetShare, ...] = ()
+    is_even: bool = True
 
 
 @dataclass(frozen=True)

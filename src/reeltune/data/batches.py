@@ -1,14 +1,17 @@
 """From cached tensors to batches, read ahead of the loop by a thread.
 
-Each micro-batch is a function of its position: which samples, which of their captions, and whether the caption is
-dropped. So reading can start anywhere.
+Each micro-batch is a function of its position: which samples, as which epoch has them, which of their captions, and
+whether the caption is dropped. So reading can start anywhere.
+
+Files are read one after the other: a clip of 81 frames at 832x480 takes 13 ms, a step seconds.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -19,6 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 from reeltune.contracts.batch import Batch
 from reeltune.contracts.clip import Bucket
 from reeltune.data.sampler import Order
+from reeltune.errors import CacheError, ReeltuneError
 from reeltune.randomness import Draws, Purpose
 
 READ_AHEAD = 2
@@ -92,16 +96,21 @@ class BatchSource:
     pin: bool = False
 
     def batch(self, position: int) -> Batch:
-        """Return micro-batch number `position` of the run."""
+        """Return micro-batch number `position` of the run. Raises CacheError, with the sample's id, without it."""
         step, micro_batch = divmod(position, self.accumulation)
+        epoch = self.order.epoch_of(position)
         items = [self.items[index] for index in self.order.micro_batch(position)]
-        places = range(micro_batch * self.batch_size, micro_batch * self.batch_size + len(items))
-        text = [self._text(item, step=step, index=place) for item, place in zip(items, places, strict=True)]
+        latents, text = [], []
+        for index, item in enumerate(items, start=micro_batch * self.batch_size):
+            with _naming(item):
+                latents.append(item.latents.read(epoch))
+                text.append(self._text(item, step=step, index=index))
         batch = Batch(
-            latents=torch.stack([item.latents.read(0) for item in items]),
+            latents=torch.stack(latents),
             text=pad_sequence(text, batch_first=True),
             ids=tuple(item.id for item in items),
             bucket=items[0].bucket,
+            prior=items[0].prior,
         )
         return batch.pinned() if self.pin else batch
 
@@ -125,3 +134,18 @@ class BatchSource:
         if stream.random() < self.captions.dropout:
             return self.captions.store.read(self.captions.empty_key)
         return self.captions.store.read(item.caption_keys[stream.integers(len(item.caption_keys))])
+
+
+@contextmanager
+def _naming(item: Item) -> Iterator[None]:
+    """Say which sample it was, and what to do, where something of it cannot be read."""
+    try:
+        yield
+    except ReeltuneError as error:
+        raise CacheError(f"{item.id}: its encoding cannot be read: {error}") from error
+    except OSError as error:
+        advice = "Mend that and start the run again: it goes on from its last checkpoint."
+        raise CacheError(f"{item.id}: its encoding cannot be read: {error}. {advice}") from error
+    except Exception as error:
+        error.add_note(f"while reading {item.id}")
+        raise

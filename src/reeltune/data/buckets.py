@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Context, Decimal
 from typing import Literal
+
+_EASY = Context(prec=4, rounding=ROUND_FLOOR)
+"""Four digits are easy to type; cut off rather than rounded, so that a minimum that is suggested really admits."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,17 @@ class Sizing:
 
 
 def bucket_size(width: int, height: int, sizing: Sizing) -> tuple[int, int]:
-    """Return the (width, height) that a clip of this size is trained at.
+    """Return the (width, height) that a clip of this size is trained at."""
+    return shape_size(width / height, sizing)
+
+
+def shape_size(aspect: float, sizing: Sizing) -> tuple[int, int]:
+    """Return the (width, height) that clips of this width over height are trained at.
 
     Squares follow the same rounding as all other shapes.
     """
     # A strip whose aspect would round to 0 keeps the smallest aspect that can be told from it.
-    aspect = max(round(width / height, sizing.rounding), 10.0**-sizing.rounding)
+    aspect = max(round(aspect, sizing.rounding), 10.0**-sizing.rounding)
     if sizing.resolution_type == "pixel":
         short = sizing.resolution
         # The long side is cut to whole pixels before it is aligned, as in the table.
@@ -54,18 +63,45 @@ def cover(width: int, height: int, *, target_width: int, target_height: int) -> 
     return max(target_width, _divided(width * target_height, height)), target_height
 
 
+def reduced(width: int, height: int, *, size: float, resolution_type: str) -> tuple[int, int]:
+    """Return the source's shape at a size in the unit of resolution_type, or its own size where that is smaller.
+
+    The shorter side is rounded to whole pixels, and the longer one follows it, so the aspect stays to one pixel.
+    """
+    short = min(width, height)
+    if resolution_type == "pixel":
+        wanted = size
+    else:
+        edge = math.sqrt(size * 1e6) if resolution_type == "area" else size
+        wanted = short * edge / math.sqrt(width * height)
+    kept = min(short, max(1, round(wanted)))
+    return _divided(width * kept, short), _divided(height * kept, short)
+
+
 def is_large_enough(width: int, height: int, *, minimum: float, resolution_type: str) -> bool:
     """Tell whether a clip's own size reaches a minimum that is given in the unit of resolution_type."""
-    if resolution_type == "pixel":
-        return min(width, height) >= minimum
-    return width * height >= (round(minimum * 1e6) if resolution_type == "area" else minimum**2)
+    own, limit = _compared(width, height, minimum, resolution_type)
+    return own >= limit
+
+
+def is_larger(width: int, height: int, *, maximum: float, resolution_type: str) -> bool:
+    """Tell whether a clip's own size exceeds a maximum that is given in the unit of resolution_type."""
+    own, limit = _compared(width, height, maximum, resolution_type)
+    return own > limit
 
 
 def size_in(width: int, height: int, resolution_type: str) -> float:
     """Return the largest minimum, in the unit of resolution_type and easy to type, that a clip of this size reaches."""
     if resolution_type == "area":
-        return math.floor(width * height / 100) / 10_000
+        return float(_EASY.divide(Decimal(width * height), Decimal(10**6)))
     return float(min(width, height) if resolution_type == "pixel" else math.isqrt(width * height))
+
+
+def _compared(width: int, height: int, size: float, resolution_type: str) -> tuple[int, float]:
+    """Return a clip's own size and another one in the same unit: whole pixels of a side or of the area."""
+    if resolution_type == "pixel":
+        return min(width, height), size
+    return width * height, float(round(size * 1e6)) if resolution_type == "area" else size**2
 
 
 def _edge(sizing: Sizing) -> int:

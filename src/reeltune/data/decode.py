@@ -6,46 +6,36 @@ filters for the whole reduction, so fine texture does not turn into flicker.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
-from av.container import InputContainer
-from av.error import FFmpegError
-from av.video.reformatter import Colorspace, Interpolation
-from av.video.stream import VideoStream
 from PIL import Image
 
 from reeltune.contracts.clip import Placement
+from reeltune.data.colors import rgb_of_frame
+from reeltune.data.containers import opened, shown
 from reeltune.data.orientation import orientation
-from reeltune.data.probe import opened, picture_packets
+from reeltune.data.pictures import is_picture, shown_pictures
+from reeltune.data.regular import steady
 from reeltune.errors import UnreadableFile
 
-# The default conversion takes the nearest chroma sample and is up to 3 levels off; this one is within 1.
-_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-_UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED, ITU-T H.273
+LIMIT_S = 30.0
+"""The longest that one frame may take to come out."""
 
 
-def decode(path: Path, placement: Placement) -> np.ndarray:
+def decode(path: Path, placement: Placement, *, limit_s: float = LIMIT_S) -> np.ndarray:
     """Return the placed frames, uint8 (F, H, W, 3).
 
+    limit_s: the longest that one frame may take, checked when it is there.
     Raises UnreadableFile, with the frame, for a file that ends or breaks before the last one.
     """
-    wanted = Counter(placement.frame_indices)
-    last = placement.frame_indices[-1]
-    taken: list[np.ndarray] = []
-    with opened(path) as (container, stream):
-        stream.thread_type = "AUTO"
-        position = -1
-        for position, frame in enumerate(_shown(path, container, stream)):
-            if position in wanted:
-                taken += [_placed(frame, placement)] * wanted[position]
-            if position == last:
-                return np.stack(taken)
-    raise UnreadableFile(path, f"ends after {position + 1} frames, frame {last + 1} is wanted; export it again")
+    with steady(path) as opening, closing(_frames(path, opening, set(placement.frame_indices))) as frames:
+        return _taken(path, frames, placement, limit_s=limit_s)
 
 
 def to_model_range(frames: np.ndarray) -> torch.Tensor:
@@ -53,28 +43,35 @@ def to_model_range(frames: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(frames).permute(3, 0, 1, 2).contiguous().float().div_(127.5).sub_(1)
 
 
-def _shown(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """Yield frames in the order in which they are shown."""
-    count = 0
-    try:
-        for packet in picture_packets(container, stream):
-            for frame in packet.decode():
-                yield frame
-                count += 1
-    except FFmpegError as error:
-        raise UnreadableFile(path, f"damaged after frame {count}; copy or export it again") from error
+def _taken(path: Path, frames: Iterator[np.ndarray | None], placement: Placement, *, limit_s: float) -> np.ndarray:
+    wanted = Counter(placement.frame_indices)
+    last = placement.frame_indices[-1]
+    taken: list[np.ndarray] = []
+    position, since = -1, time.monotonic()
+    for position, pixels in enumerate(frames):
+        if time.monotonic() - since > limit_s:
+            raise UnreadableFile(path, f"frame {position + 1} took longer than {limit_s:g} s; convert it to H.264 mp4")
+        if pixels is not None:
+            taken += [_placed(pixels, placement)] * wanted[position]
+        if position == last:
+            return np.stack(taken)
+        since = time.monotonic()
+    raise UnreadableFile(path, f"ends after {position + 1} frames, frame {last + 1} is wanted; export it again")
 
 
-def _placed(frame: av.VideoFrame, placement: Placement) -> np.ndarray:
+def _frames(path: Path, opening: bytes, wanted: set[int]) -> Generator[np.ndarray | None, None, None]:
+    """Yield every frame upright in the order in which they are shown; None for those that are not wanted."""
+    if is_picture(opening):
+        yield from shown_pictures(path)
+        return
+    with opened(path) as (container, stream):
+        for position, frame in enumerate(shown(path, container, stream)):
+            yield orientation(frame).upright(rgb_of_frame(frame)) if position in wanted else None
+
+
+def _placed(pixels: np.ndarray, placement: Placement) -> np.ndarray:
     bucket, left, top = placement.bucket, placement.crop_left, placement.crop_top
-    upright = Image.fromarray(np.ascontiguousarray(orientation(frame).upright(_rgb(frame))))
+    upright = Image.fromarray(np.ascontiguousarray(pixels))
     # Straight to the final size: this also stretches pixels that are not square.
     resized = upright.resize((placement.resize_width, placement.resize_height), Image.Resampling.LANCZOS)
     return np.asarray(resized.crop((left, top, left + bucket.width, top + bucket.height)))
-
-
-def _rgb(frame: av.VideoFrame) -> np.ndarray:
-    """Convert with the matrix and range that the frame names; unnamed means BT.709 from 720 lines up, else BT.601."""
-    untagged_hd = frame.colorspace == _UNTAGGED and frame.height >= 720 and not frame.format.is_rgb
-    matrix = Colorspace.ITU709 if untagged_hd else None
-    return frame.reformat(format="rgb24", src_colorspace=matrix, interpolation=_EXACT, threads=1).to_ndarray()

@@ -55,9 +55,10 @@ def frames_at_rate(info: ClipInfo, fps: float) -> int:
     return max(1, math.ceil((info.end_s - TOLERANCE_S) * fps))
 
 
-def frame_indices(info: ClipInfo, *, num_frames: int, fps: float) -> tuple[int, ...]:
-    """Return the frame shown at each of the times 0, 1/fps, ..., (num_frames - 1)/fps."""
-    return tuple(bisect_right(info.times_s, step / fps + TOLERANCE_S) - 1 for step in range(num_frames))
+def frame_indices(info: ClipInfo, *, num_frames: int, fps: float, start: int = 0) -> tuple[int, ...]:
+    """Return the frame shown at each of the times start/fps, (start + 1)/fps, ..., num_frames of them."""
+    steps = range(start, start + num_frames)
+    return tuple(bisect_right(info.times_s, step / fps + TOLERANCE_S) - 1 for step in steps)
 
 
 def frames_available(info: ClipInfo, rate: Rate) -> int:
@@ -65,10 +66,17 @@ def frames_available(info: ClipInfo, rate: Rate) -> int:
     return info.frames if rate.one_to_one else frames_at_rate(info, rate.fps)
 
 
+def window(info: ClipInfo, rate: Rate, *, num_frames: int, start: int = 0) -> tuple[int, ...]:
+    """Return the source frames of a sample that starts at a training frame and ends with the clip or before."""
+    assert start + num_frames <= frames_available(info, rate), (start, num_frames, rate)
+    if rate.one_to_one:
+        return tuple(range(start, start + num_frames))
+    return frame_indices(info, num_frames=num_frames, fps=rate.fps, start=start)
+
+
 def first_window(info: ClipInfo, rate: Rate, *, num_frames: int) -> tuple[int, ...]:
-    """Return the source frames of a sample that starts with the clip; num_frames <= frames_available."""
-    assert num_frames <= frames_available(info, rate), (num_frames, rate)
-    return tuple(range(num_frames)) if rate.one_to_one else frame_indices(info, num_frames=num_frames, fps=rate.fps)
+    """Return the source frames of a sample that starts with the clip."""
+    return window(info, rate, num_frames=num_frames)
 
 
 def source_seconds(info: ClipInfo, rate: Rate, *, num_frames: int) -> float:

@@ -1,88 +1,114 @@
-"""The table of what is trained and what was left out, and why: for people, for a file, and as the last check."""
+"""The table of what is trained and what was left out, and why: in lines for people, and as the last check.
+
+`manifest_records` gives the same rows to files and programs.
+"""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from reeltune.config.datasets import VideoOptions
-from reeltune.contracts.clip import ManifestRow, Sample
-from reeltune.data.frames import source_seconds, training_rate
+from reeltune.contracts.clip import ManifestRow, Sample, samples_of
+from reeltune.data.frames import source_seconds
+from reeltune.data.placement import Rules
 from reeltune.errors import DataError
-from reeltune.whole_files import whole_file
 
 
 def require_usable(rows: Sequence[ManifestRow]) -> None:
     """Raise DataError with a table of the reasons when not one clip can be trained."""
     if any(row.sample for row in rows):
         return
-    # A reason opens with its kind and a colon.
-    kinds = Counter(row.reason.partition(":")[0] for row in rows).most_common()
-    table = [f"  {count:5}  {kind}" for kind, count in kinds]
-    raise DataError("\n".join([f"no clip can be trained: all {len(rows)} were left out", *table, *_left_out(rows, 10)]))
+    table = [f"  {len(group):5}  {kind}" for kind, group in left_out_by_kind(rows).items()]
+    raise DataError(
+        "\n".join([f"no clip can be trained: all {len(files_of(rows))} were left out", *table, *_left_out(rows, 10)])
+    )
 
 
 def summary(rows: Sequence[ManifestRow]) -> list[str]:
-    """Return lines that say what is trained at which size, and what was left out."""
-    buckets = Counter(row.sample.placement.bucket for row in rows if row.sample)
-    used = buckets.total()
+    """Return lines that say what is trained at which size, and what was left out; each dataset where there are more."""
+    datasets = by_dataset(rows)
+    if len(datasets) == 1:
+        return _summary(rows)
+    blocks = ((dataset, _summary(own)) for dataset, own in datasets.items())
+    return [line for dataset, (head, *lines) in blocks for line in (f"{dataset}: {head}", *lines)]
+
+
+def rate_notes(rows: Sequence[ManifestRow], rules: Rules) -> list[str]:
+    """Return one line for each way in which used clips are brought to their training rate, most frequent first."""
+    samples = samples_of(rows)
+    notes = Counter(_rate_note(sample, rules) for sample in samples).most_common()
+    more = [f"... and {len(notes) - 10} other rates"] if len(notes) > 10 else []
+    return [*(f"{_counted(count, samples)}: {note}" for note, count in notes[:10]), *more]
+
+
+def by_dataset(rows: Sequence[ManifestRow]) -> dict[str, list[ManifestRow]]:
+    """Return the rows of each dataset, in the order in which they come first."""
+    groups: dict[str, list[ManifestRow]] = {}
+    for row in rows:
+        groups.setdefault(row.dataset_id, []).append(row)
+    return groups
+
+
+def files_of(rows: Sequence[ManifestRow]) -> dict[tuple[str, str], list[ManifestRow]]:
+    """Return the rows of each file, which has one for each of its windows."""
+    files: dict[tuple[str, str], list[ManifestRow]] = {}
+    for row in rows:
+        files.setdefault((row.dataset_id, row.origin), []).append(row)
+    return files
+
+
+def used_files(rows: Sequence[ManifestRow]) -> int:
+    """Count the files of which something is trained."""
+    return sum(any(row.sample for row in own) for own in files_of(rows).values())
+
+
+def left_out_by_kind(rows: Sequence[ManifestRow]) -> Mapping[str, Sequence[ManifestRow]]:
+    """Group what is left out by the opening of its reason, which is its kind; the most frequent first."""
+    kinds: dict[str, list[ManifestRow]] = {}
+    for row in rows:
+        if row.sample is None:
+            kinds.setdefault(row.reason.partition(":")[0], []).append(row)
+    return dict(sorted(kinds.items(), key=lambda item: -len(item[1])))
+
+
+def why(row: ManifestRow) -> str:
+    """Return the reason of a row without its kind."""
+    return row.reason.partition(": ")[2] or row.reason
+
+
+def _summary(rows: Sequence[ManifestRow]) -> list[str]:
+    samples = samples_of(rows)
+    buckets = Counter(sample.placement.bucket for sample in samples)
     noun = "bucket" if len(buckets) == 1 else "buckets"
+    found, used = len(files_of(rows)), used_files(rows)
+    windows = f" as {len(samples)} windows" if _has_windows(samples) else ""
     return [
-        f"{_clips(len(rows))}: {used} used in {len(buckets)} {noun}, {len(rows) - used} left out",
-        *(f"  {bucket}: {_clips(count)}" for bucket, count in sorted(buckets.items())),
+        f"{_clips(found)}: {used} used{windows} in {len(buckets)} {noun}, {found - used} left out",
+        *(f"  {bucket}: {_counted(count, samples)}" for bucket, count in sorted(buckets.items())),
         *_left_out(rows, 20),
     ]
 
 
-def rate_notes(rows: Sequence[ManifestRow], video: VideoOptions, *, model_fps: float) -> list[str]:
-    """Return one line for each way in which used clips are brought to their training rate, most frequent first."""
-    notes = Counter(_rate_note(row.sample, video, model_fps=model_fps) for row in rows if row.sample).most_common()
-    more = [f"... and {len(notes) - 10} other rates"] if len(notes) > 10 else []
-    return [*(f"{_clips(count)}: {note}" for note, count in notes[:10]), *more]
-
-
-def write_manifest(rows: Sequence[ManifestRow], path: Path) -> None:
-    """Write one JSON object per file, whole or not at all."""
-    lines = [json.dumps(_record(row), ensure_ascii=False) + "\n" for row in rows]
-    # A file name that is not UTF-8 holds lone surrogates; backslashreplace writes them as JSON's own escapes.
-    with whole_file(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        file.writelines(lines)
-
-
-def _record(row: ManifestRow) -> dict[str, Any]:
-    sample = row.sample
-    return {
-        "path": str(row.path),
-        "used": sample is not None,
-        "reason": row.reason,
-        "bucket": str(sample.placement.bucket) if sample else None,
-        "frames": _frames(sample.placement.frame_indices) if sample else None,
-        "source": _source(sample) if sample else None,
-        "captions": list(sample.captions) if sample else [],
-    }
-
-
-def _frames(indices: tuple[int, ...]) -> dict[str, int]:
-    return {"first": indices[0], "last": indices[-1], "count": len(indices)}
-
-
-def _source(sample: Sample) -> dict[str, int | float]:
-    info = sample.info
-    return {"width": info.width, "height": info.height, "frames": info.frames, "fps": round(info.fps, 3)}
-
-
-def _rate_note(sample: Sample, video: VideoOptions, *, model_fps: float) -> str:
-    rate = training_rate(sample.info, setting=video.fps, model_fps=model_fps)
+def _rate_note(sample: Sample, rules: Rules) -> str:
     count = sample.placement.bucket.frames
+    if sample.info.frames == 1:
+        return "a picture, trained as one frame"
+    rate = rules.rate_of(sample.info)
     return f"{rate.note}: {count} frames = {source_seconds(sample.info, rate, num_frames=count):.2f} s of source"
 
 
 def _left_out(rows: Sequence[ManifestRow], most: int) -> list[str]:
-    lines = [f"  left out {row.path}: {row.reason}" for row in rows if row.sample is None]
+    lines = [f"  left out {row.origin}: {row.reason}" for row in rows if row.sample is None]
     return [*lines[:most], f"  ... and {len(lines) - most} more left out"] if len(lines) > most else lines
+
+
+def _has_windows(samples: Sequence[Sample]) -> bool:
+    return any(sample.windows > 1 for sample in samples)
+
+
+def _counted(count: int, samples: Sequence[Sample]) -> str:
+    """Say how many: clips, or windows where some of all samples are one of several windows."""
+    return f"{count} window{'s' * (count != 1)}" if _has_windows(samples) else _clips(count)
 
 
 def _clips(count: int) -> str:

@@ -1,4 +1,4 @@
-"""What was found out about clips, remembered by path, size and time of change, so that a folder is looked at once.
+"""What was found out about clips, remembered by name and version of the file, so that a folder is looked at once.
 
 Only a memory: without it, or where it cannot be written, files are looked at again.
 """
@@ -16,32 +16,33 @@ from typing import Any
 import numpy as np
 
 from reeltune.contracts.clip import ClipInfo, FileRef
-from reeltune.data.probe import probe
 from reeltune.whole_files import whole_file
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 """Raised whenever looking at a clip changes what is found out."""
 
 
 class ClipMemory:
-    """Remembers what `probe` says of each file. place: a JSON file, read once and written by `save`."""
+    """Remembers what files hold. place: a JSON file, read once and written by `save`."""
 
     def __init__(self, place: Path) -> None:
         self._place = place
         self._known = _read(place)
         self._changed = False
 
-    def probe(self, file: FileRef) -> ClipInfo:
-        """Return what a file holds. Raises UnreadableFile."""
-        name, stamp = str(file.path.resolve()), [file.size_bytes, file.mtime_ns]
-        known = self._known.get(name)
-        if known is None or known["stamp"] != stamp:
-            # What cannot be read is not remembered: a disk may come back, or a permission be given.
-            self._known[name] = known = {"stamp": stamp, **_record(probe(file.path))}
-            self._changed = True
+    def recall(self, file: FileRef) -> ClipInfo | None:
+        """Return what was found out about this version of a file; None where that is nothing."""
+        known = self._known.get(_name(file))
+        if known is None or known["stamp"] != _stamp(file):
+            return None
         return ClipInfo(known["width"], known["height"], _unpacked(known["times"]), known["end_s"])
+
+    def keep(self, file: FileRef, info: ClipInfo) -> None:
+        """Remember what a file holds. What cannot be read is not kept: a disk may come back, a permission be given."""
+        self._known[_name(file)] = {"stamp": _stamp(file), **_record(info)}
+        self._changed = True
 
     def save(self) -> None:
         """Write what is new, whole or not at all, where the folder can be written."""
@@ -54,6 +55,15 @@ class ClipMemory:
                 draft.write_text(json.dumps(content) + "\n", encoding="ascii")
         except OSError as error:
             log.debug("clips will be looked at again: %s cannot be written: %s", self._place, error)
+
+
+def _name(file: FileRef) -> str:
+    return file.url or str(file.path.resolve())
+
+
+def _stamp(file: FileRef) -> list[Any]:
+    """Return what tells one version of a file from another, as JSON keeps it."""
+    return [file.version] if file.version else [file.size_bytes, file.mtime_ns]
 
 
 def _record(info: ClipInfo) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a stored picture is turned to be shown: the display matrix that cameras write. numpy only."""
+"""How a stored picture is turned to be shown: the display matrix that cameras write, EXIF's number. numpy only."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ class Orientation:
         return (height, width) if self.swap_axes else (width, height)
 
 
+_EXIF = {
+    2: Orientation(mirror_x=True),
+    3: Orientation(mirror_x=True, mirror_y=True),
+    4: Orientation(mirror_y=True),
+    5: Orientation(swap_axes=True),
+    6: Orientation(swap_axes=True, mirror_x=True),
+    7: Orientation(swap_axes=True, mirror_x=True, mirror_y=True),
+    8: Orientation(swap_axes=True, mirror_y=True),
+}
+
+
 def orientation(frame: av.VideoFrame) -> Orientation:
     """Read a frame's display matrix; without one the picture is upright. Odd angles go to the nearest quarter turn."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
@@ -39,3 +50,8 @@ def orientation(frame: av.VideoFrame) -> Orientation:
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Orientation(swap_axes=True, mirror_x=c < 0, mirror_y=b < 0)
     return Orientation(mirror_x=a < 0, mirror_y=d < 0)
+
+
+def orientation_of_exif(number: object) -> Orientation:
+    """Return what EXIF's orientation, 1 to 8, means; anything else is upright."""
+    return _EXIF.get(number, Orientation()) if isinstance(number, int) else Orientation()

@@ -1,26 +1,28 @@
-"""What a video file holds, from the time stamps of its packets; and the one way to open it.
+"""What a video or picture holds, from the time stamps of its frames.
 
-Packets are counted, not decoded: only the first picture is decoded, for its size and orientation. What is counted here
-is what `decode` yields, picture for picture.
+A video's packets are counted, not decoded: only the first picture is decoded, for its size, orientation and colours.
+What is counted here is what `decode` yields, picture for picture. What a file is, its content says, not its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import dropwhile
+from itertools import pairwise
 from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError, InvalidDataError
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from reeltune.contracts.clip import ClipInfo
+from reeltune.data.containers import check_colors, has_times, is_counted, opened, picture_packets, strict_decoder
 from reeltune.data.orientation import orientation
+from reeltune.data.pictures import is_picture, probe_picture
+from reeltune.data.regular import steady
+from reeltune.data.structure import check_structure
 from reeltune.errors import UnreadableFile
+
+Times = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -34,65 +36,47 @@ class _Stamp:
 
 def probe(path: Path) -> ClipInfo:
     """Read size and time stamps. Raises UnreadableFile."""
+    with steady(path) as opening:
+        check_structure(path, opening)
+        return probe_picture(path) if is_picture(opening) else _probe_video(path)
+
+
+def _probe_video(path: Path) -> ClipInfo:
     with opened(path) as (container, stream):
         first, stamps = _read(path, container, stream)
         if first is None or not stamps:
             raise UnreadableFile(path, "not one frame in its video stream; export it again")
+        check_colors(path, first)
         times_s, end_s = _times(stamps, stream)
+        if container.format.name.startswith("matroska"):
+            times_s, end_s = _unrounded(times_s, end_s, stream)
+        elif not has_times(container) and stream.codec_context.has_b_frames:
+            _check_even(path, times_s)
         aspect = stream.sample_aspect_ratio or 1
         width, height = orientation(first).shown_size(round(first.width * aspect), first.height)
         return ClipInfo(width=width, height=height, times_s=times_s, end_s=end_s)
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file at its main video stream; every failure inside becomes UnreadableFile with a reason in words."""
-    try:
-        if path.stat().st_size == 0:
-            raise UnreadableFile(path, "empty file (0 bytes); copy or export it again")
-        # Absolute: a relative name with a colon in it would be taken for a network address.
-        with av.open(str(path.absolute())) as container:
-            yield container, _video_stream(path, container)
-    except InvalidDataError as error:
-        raise UnreadableFile(path, "not a video, or damaged; copy it again or convert it to H.264 mp4") from error
-    except (FFmpegError, OSError) as error:
-        raise UnreadableFile(path, f"cannot be read: {error.strerror}; check the file") from error
-
-
-def picture_packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
-    """Yield the stream's packets from the first key frame on; a cut-out clip may start with undecodable ones."""
-    return dropwhile(lambda packet: not packet.is_keyframe, container.demux(stream))
-
-
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
-    stream = container.streams.best("video")
-    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
-        kinds = ", ".join(sorted({stream.type for stream in container.streams} - {"video"})) or "nothing"
-        raise UnreadableFile(path, f"no video stream, only {kinds}; move it out of the dataset")
-    if stream.codec_context is None:
-        raise UnreadableFile(path, "no decoder for its codec; convert it to H.264 mp4")
-    return stream
-
-
 def _read(path: Path, container: InputContainer, stream: VideoStream) -> tuple[av.VideoFrame | None, list[_Stamp]]:
+    decoder = strict_decoder(stream)
     first: av.VideoFrame | None = None
     stamps: list[_Stamp] = []
-    for packet in picture_packets(container, stream):
-        if packet.is_corrupt:
-            raise UnreadableFile(path, f"cut off after {len(stamps)} frames; copy or export it again")
-        if packet.size and not packet.is_discard and _is_shown(packet, stream):
-            stamps.append(_Stamp(shown=packet.pts, decoded=packet.dts, ticks=packet.duration or 0))
+    for packet in picture_packets(path, container, stream):
+        if is_counted(packet, stream):
+            stamps.append(_stamp(packet, has_times=has_times(container)))
         if first is None:
-            first = next(iter(packet.decode()), None)
+            first = next(iter(decoder.decode(packet)), None)
     return first, stamps
 
 
-def _is_shown(packet: av.Packet[VideoStream], stream: VideoStream) -> bool:
-    # VP8 has packets of their own for reference pictures that are never shown: bit 4 of the first byte, RFC 6386, 9.1.
-    return stream.codec_context.name not in ("vp8", "libvpx") or bool(bytes(packet)[0] & 0x10)
+def _stamp(packet: av.Packet[VideoStream], *, has_times: bool) -> _Stamp:
+    if has_times:
+        return _Stamp(shown=packet.pts, decoded=packet.dts, ticks=packet.duration or 0)
+    # Each chunk of an AVI lasts one tick, and empty ones follow where a picture is shown for longer.
+    return _Stamp(shown=None, decoded=packet.dts, ticks=0)
 
 
-def _times(stamps: list[_Stamp], stream: VideoStream) -> tuple[tuple[float, ...], float]:
+def _times(stamps: list[_Stamp], stream: VideoStream) -> tuple[Times, float]:
     """Return the frames' times and the end, in seconds from the first frame."""
     # Some old containers keep only the order of decoding; its clock ticks at the same rate.
     by_decoding = any(stamp.shown is None for stamp in stamps)
@@ -105,6 +89,22 @@ def _times(stamps: list[_Stamp], stream: VideoStream) -> tuple[tuple[float, ...]
     if last > start:
         return times_s, times_s[-1] * len(times_s) / (len(times_s) - 1)
     return times_s, float(1 / (stream.average_rate or stream.guessed_rate or 1))
+
+
+def _unrounded(times_s: Times, end_s: float, stream: VideoStream) -> tuple[Times, float]:
+    """Return the times that a constant rate has, where Matroska's milliseconds are those times rounded."""
+    rate = stream.average_rate
+    exact_s = tuple(float(index / rate) for index in range(len(times_s))) if rate else ()
+    if not rate or any(abs(time - exact) > 0.001 + 1e-9 for time, exact in zip(times_s, exact_s, strict=True)):
+        return times_s, end_s
+    return exact_s, float(len(times_s) / rate)
+
+
+def _check_even(path: Path, times_s: Times) -> None:
+    gaps_s = [after - before for before, after in pairwise(times_s)]
+    if gaps_s and max(gaps_s) > 1.5 * min(gaps_s):
+        reason = "an AVI of uneven rate with B-frames does not say when its frames are shown; convert it to mp4"
+        raise UnreadableFile(path, reason)
 
 
 def _ticks(stamp: _Stamp, *, by_decoding: bool) -> int:

@@ -1,20 +1,26 @@
-"""A dataset folder becomes one row per file, used or left out with its reason. `manifest` shows and stores the rows."""
+"""A dataset's files become rows, used or left out with the reason. `manifest` shows and stores the rows.
+
+A file gives one row for each window that is trained, or one that says why there is none: n files in, n accounted for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from reeltune.config.datasets import ClipDataset
-from reeltune.contracts.clip import FileRef, ManifestRow, Sample
-from reeltune.contracts.geometry import LatentGeometry
-from reeltune.data.buckets import Sizing
-from reeltune.data.captions import missing_caption, read_captions
+from reeltune.contracts.clip import ClipInfo, FileRef, ManifestRow, Sample
+from reeltune.contracts.progress import Track
+from reeltune.contracts.source import Found, Passed, Source
+from reeltune.data.caption_filters import Filters
+from reeltune.data.captions import CaptionReader, Words
+from reeltune.data.inspection import inspect
 from reeltune.data.memory import ClipMemory
 from reeltune.data.placement import Rules, place
-from reeltune.data.sources import EXTENSIONS, find_media
+from reeltune.data.quarantine import Quarantine
 from reeltune.errors import DataError, UnreadableFile
+from reeltune.randomness import Draws
 
 MEMORY = "clips.json"
 """In a dataset's cache folder: what was found out about its clips."""
@@ -22,86 +28,136 @@ MEMORY = "clips.json"
 UNREADABLE = "unreadable"
 """Opens the reason of a file that is left out because it cannot be read."""
 
+Infos = Mapping[FileRef, ClipInfo | UnreadableFile]
+
 
 def scan(
     dataset: ClipDataset,
+    source: Source,
     *,
-    sizing: Sizing,
-    minimum_image_size: float,
-    geometry: LatentGeometry,
-    model_fps: float,
-    track: Callable[..., Iterable[Any]],
+    rules: Rules,
+    draws: Draws,
+    filters: Filters,
+    track: Track,
 ) -> tuple[ManifestRow, ...]:
-    """Look at every video of a dataset and return one row for each, in the order of their paths.
+    """Look at every file of a dataset and return its rows, in the order in which the source lists the files.
 
-    Pictures, and videos of kinds that are not read, follow with a row each that says so.
+    Files that the source passes over follow, with a row each that says why.
 
-    sizing, minimum_image_size: the dataset's own or the global ones; the caller decides.
     track: called as track(files, title, total=, unit=) and iterated in place of files, to show progress.
-    Raises DataError for a folder without videos, and when more than a tenth of the captions are missing.
+    Raises DataError for a dataset without a file that could be used, and when more than a tenth of the captions are
+    missing.
     """
-    assert sizing.alignment % geometry.side_multiple == 0, (sizing, geometry)
-    media = find_media(Path(dataset.place).expanduser())
-    files = media.videos
-    # Captions first: they cost nothing, and a forgotten folder of captions shows before the long look at the clips.
-    captions = {file.path: _captions(file.path, dataset) for file in files}
-    _check_captions(captions, dataset)
-    rules = Rules(dataset.video, sizing, minimum_image_size, geometry, model_fps)
+    found = source.find()
+    _require_files(found, dataset)
+    reader = CaptionReader(dataset, source, filters=filters)
+    # Captions first: they cost little, and a forgotten folder of captions shows before the long look at the clips.
+    words = {entry.file: reader.read(entry) for entry in found.entries}
+    _check_captions(words, dataset)
+    quarantine = Quarantine(Path(dataset.cache_dir_vae).expanduser())
+    listed = {file: reason for file in words if (reason := quarantine.reason(file))}
+    infos = _look_at([file for file in words if file not in listed], source, dataset, track)
+    seen = _Seen(words, infos, listed)
+    placing = _Placing(dataset.id, rules, draws)
+    rows = (row for file in words for row in placing.rows(file, seen))
+    return (*rows, *(_passed(passed, dataset.id) for passed in found.passed))
+
+
+def _look_at(files: Sequence[FileRef], source: Source, dataset: ClipDataset, track: Track) -> Infos:
+    """Return what each file holds, or why it cannot be read."""
     memory = ClipMemory(Path(dataset.cache_dir_vae).expanduser() / MEMORY)
     try:
-        rows = [
-            _row(file, captions[file.path], dataset_id=dataset.id, rules=rules, memory=memory)
-            for file in track(files, f"reading {dataset.id}", total=len(files), unit="clips")
-        ]
+        infos = inspect(files, memory=memory, fetch=source.fetch)
+        shown = track(infos, f"reading {dataset.id}", total=len(files), unit="clips")
+        return dict(zip(files, shown, strict=True))
     finally:
         # Ctrl-C in a long look must not make the next one as long.
         memory.save()
-    return (*rows, *(_unread_row(path, dataset.id) for path in media.unread))
 
 
-def _unread_row(path: Path, dataset_id: str) -> ManifestRow:
-    kind = path.suffix.lower()
-    reason = f"not read: {kind} is none of {' '.join(EXTENSIONS)}; convert it"
-    return ManifestRow(path, None, reason, dataset_id)
+@dataclass(frozen=True)
+class _Seen:
+    """What is known of the files. listed: those that broke before, and are not opened again, with the reason."""
+
+    words: Mapping[FileRef, Words]
+    infos: Infos
+    listed: Mapping[FileRef, str]
+
+    def unreadable(self, file: FileRef) -> str | None:
+        """Return why a file cannot be read; None when it can."""
+        if file in self.listed:
+            return f"{self.listed[file]} (`reeltune data quarantine --clear` has it tried again)"
+        info = self.infos[file]
+        return info.reason if isinstance(info, UnreadableFile) else None
 
 
-def _row(
-    file: FileRef, captions: tuple[str, ...] | str, *, dataset_id: str, rules: Rules, memory: ClipMemory
-) -> ManifestRow:
-    try:
-        info = memory.probe(file)
-    except UnreadableFile as error:
-        return ManifestRow(file.path, None, f"{UNREADABLE}: {error.reason}", dataset_id)
-    placement = place(info, rules)
-    if isinstance(placement, str):
-        return ManifestRow(file.path, None, placement, dataset_id)
-    if isinstance(captions, str):
-        return ManifestRow(file.path, None, f"no caption: {captions}", dataset_id)
-    return ManifestRow(file.path, Sample(dataset_id, file, info, placement, captions), dataset_id=dataset_id)
+@dataclass(frozen=True)
+class _Placing:
+    """How what is known of a file becomes its rows."""
+
+    dataset_id: str
+    rules: Rules
+    draws: Draws
+
+    def rows(self, file: FileRef, seen: _Seen) -> Iterator[ManifestRow]:
+        """Give a row for each window, or one with the reason."""
+        outcome = self._outcome(file, seen)
+        if isinstance(outcome, str):
+            yield ManifestRow(file.path, None, outcome, self.dataset_id, file.url)
+            return
+        for sample in outcome:
+            yield ManifestRow(file.path, sample, "", self.dataset_id, file.url)
+
+    def _outcome(self, file: FileRef, seen: _Seen) -> Sequence[Sample] | str:
+        if reason := seen.unreadable(file):
+            return f"{UNREADABLE}: {reason}"
+        info, words = seen.infos[file], seen.words[file]
+        assert isinstance(info, ClipInfo)
+        placements = place(info, self.rules, draws=self.draws, name=file.name)
+        if isinstance(placements, str):
+            return placements
+        if words.reason:
+            return f"no caption: {words.reason}"
+        windows = len(placements)
+        return [
+            Sample(self.dataset_id, file, info, placement, words.captions, window, windows)
+            for window, placement in enumerate(placements)
+        ]
 
 
-def _captions(file: Path, dataset: ClipDataset) -> tuple[str, ...] | str:
-    """Return a clip's captions, or in words why it has none."""
-    try:
-        return read_captions(file, dataset) or missing_caption(file, dataset)
-    except DataError as error:
-        return str(error)
+def _passed(passed: Passed, dataset_id: str) -> ManifestRow:
+    return ManifestRow(passed.path, None, passed.reason, dataset_id, passed.url)
 
 
-def _check_captions(captions: dict[Path, tuple[str, ...] | str], dataset: ClipDataset) -> None:
-    missing = [reason for reason in captions.values() if isinstance(reason, str)]
-    if dataset.allow_missing_captions or 10 * len(missing) <= len(captions):
+def _require_files(found: Found, dataset: ClipDataset) -> None:
+    if found.entries:
         return
-    # A caption for all is missing in one place only.
-    shown = list(dict.fromkeys(missing))
-    more = [f"... and {len(shown) - 5} more"] if len(shown) > 5 else []
+    reasons = [f"{passed.url or passed.path}: {passed.reason}" for passed in found.passed]
     raise DataError(
         "\n  ".join(
             [
-                f"dataset {dataset.id}: {len(missing)} of {len(captions)} clips have no caption, more than a tenth; "
-                "mend these, choose another caption_strategy, or set allow_missing_captions to true to leave them out",
-                *shown[:5],
-                *more,
+                f"dataset {dataset.id}: nothing in {dataset.place} can be used, {len(reasons)} files are left out",
+                *_first_five(reasons),
             ]
         )
     )
+
+
+def _check_captions(words: Mapping[FileRef, Words], dataset: ClipDataset) -> None:
+    missing = [one.reason for one in words.values() if one.reason]
+    if dataset.allow_missing_captions or 10 * len(missing) <= len(words):
+        return
+    raise DataError(
+        "\n  ".join(
+            [
+                f"dataset {dataset.id}: {len(missing)} of {len(words)} clips have no caption, more than a tenth; "
+                "mend these, choose another caption_strategy, or set allow_missing_captions to true to leave them out",
+                # A caption for all is missing in one place only.
+                *_first_five(list(dict.fromkeys(missing))),
+            ]
+        )
+    )
+
+
+def _first_five(lines: Sequence[str]) -> list[str]:
+    return [*lines[:5], f"... and {len(lines) - 5} more"] if len(lines) > 5 else [*lines]

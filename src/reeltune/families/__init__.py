@@ -6,6 +6,7 @@ What a plan needs is told here, without torch and without the network; `families
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -19,13 +20,16 @@ from reeltune.families.sources import Location
 class Modules:
     """Where a family is written down.
 
-    description: without torch, FACTS, `check(options)`, `dimensions(options)` and `locations(options)`, as below.
+    description: without torch, FACTS, `check(options)`, `dimensions(options)`, `locations(options)` and
+        `token_counter(options)`, as below.
     model: `check_weights(options)` and `open_model(options, opening)`, as in `families.opening`.
     """
 
     description: str
     model: str
 
+
+TokenCounter = Callable[[Sequence[str]], list[int]]
 
 FAMILIES = {"wan": Modules("reeltune.families.wan.description", "reeltune.families.wan.family")}
 
@@ -43,6 +47,14 @@ def family_dimensions(options: ModelOptions) -> Dimensions | None:
 def family_locations(options: ModelOptions) -> list[Location]:
     """Return where each part of the model is: on this machine, in the hub's cache, or still to be fetched."""
     return _description(options).locations(options)
+
+
+def family_token_counter(options: ModelOptions) -> TokenCounter | None:
+    """Return what counts the tokens of captions as the text encoder sees them, before any is cut off.
+
+    None where the tokenizer is not on this machine yet.
+    """
+    return _description(options).token_counter(options)
 
 
 def check_family(options: ModelOptions) -> None:

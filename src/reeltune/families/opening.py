@@ -24,6 +24,7 @@ class Opening:
     keep: the text encoder and the autoencoder stay on the device once they are there, instead of being freed.
     base_precision, text_precision: of the transformer's and the text encoder's linear layers; no_change, or a
     precision of `quantize`. quantize_via: cpu or accelerator; where weights are quantized.
+    vae_dtype, vae_tiling: of the autoencoder while it encodes; float32 without tiling is exact.
     """
 
     dtype: torch.dtype
@@ -31,6 +32,8 @@ class Opening:
     base_precision: str = NO_CHANGE
     text_precision: str = NO_CHANGE
     quantize_via: str = "cpu"
+    vae_dtype: torch.dtype = torch.float32
+    vae_tiling: bool = False
 
     def precisions(self) -> set[str]:
         """Return the precisions that anything is quantized to."""

@@ -15,7 +15,10 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class Shelf:
-    """Lends parts by name. keep: a part that was made once stays on its device and is lent again."""
+    """Lends parts by name. keep: a part that was made once stays on its device and is lent again.
+
+    A part is lent to one at a time: while it is out, another borrower gets one of its own.
+    """
 
     def __init__(self, *, keep: bool) -> None:
         self._keep = keep
@@ -24,12 +27,14 @@ class Shelf:
     @contextmanager
     def lend(self, name: str, make: Callable[[], Module], device: torch.device) -> Iterator[Module]:
         """Give a part for as long as the block lasts; the borrower lets go of it before the block ends."""
-        part = self._kept[name] if name in self._kept else make()
-        if self._keep:
-            self._kept[name] = part
+        kept = self._kept.pop(name, None)
+        part = make() if kept is None else kept
+        del kept
         try:
             yield part
         finally:
+            if self._keep:
+                self._kept.setdefault(name, part)
             del part
             if not self._keep:
                 release_memory(device)

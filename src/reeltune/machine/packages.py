@@ -28,6 +28,7 @@ OPTIONAL: tuple[OptionalPackage, ...] = (
     OptionalPackage("bitsandbytes", "0.46", "optimizers bnb-*, with states of 8 bits", _extra("bnb")),
     OptionalPackage("wandb", "0.19", "report_to wandb", _extra("wandb")),
     OptionalPackage("tensorboard", "2.18", "report_to tensorboard", _extra("tensorboard")),
+    OptionalPackage("s3fs", "2025.3", "datasets of type aws", _extra("s3")),
     OptionalPackage(
         "sageattention",
         "2.1.1",

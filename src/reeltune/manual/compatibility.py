@@ -11,7 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reeltune.config.foreign import DATASET_INERT, DATASET_NOT_YET, INERT, NOT_YET
+from reeltune.config.foreign import (
+    DATASET_INERT,
+    DATASET_NOT_YET,
+    HUB_INERT,
+    HUB_NOT_YET,
+    INERT,
+    NOT_YET,
+)
 from reeltune.config.inert import inert_settings
 from reeltune.config.load import Loaded, load_run
 from reeltune.errors import ConfigError
@@ -154,8 +161,8 @@ def _other_parts() -> Iterator[list[str]]:
     yield ["## Options that only reeltune has", "", *_declared([one for one in others if _key(one) in OWN])]
     yield ["## Other names of one option", "", *_names()]
     yield ["## Values that are not taken", "", *_refused_values()]
-    yield ["## Accepted, and without effect", "", *_listed("configuration", INERT), *_listed("dataset", DATASET_INERT)]
-    yield ["## Missing here", "", *_listed("configuration", NOT_YET), *_listed("dataset", DATASET_NOT_YET)]
+    yield ["## Accepted, and without effect", "", *_by_file(INERT, DATASET_INERT, HUB_INERT)]
+    yield ["## Missing here", "", *_by_file(NOT_YET, DATASET_NOT_YET, HUB_NOT_YET)]
 
 
 def _all_rows() -> list[Row]:
@@ -183,6 +190,11 @@ def _refused_values() -> Iterator[str]:
     for one in all_described():
         for value, reason in one.refused.items():
             yield f"- `{one.name}` ({one.file}) `{value}`: {reason}."
+
+
+def _by_file(*reasons: Mapping[str, str]) -> Iterator[str]:
+    for file, some in zip(("configuration", "dataset", "dataset, inside huggingface"), reasons, strict=True):
+        yield from _listed(file, some)
 
 
 def _listed(file: str, reasons: Mapping[str, str]) -> Iterator[str]:

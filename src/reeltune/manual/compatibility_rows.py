@@ -139,12 +139,18 @@ QUICKSTART = (
         "plan prints the rates.",
     ),
     Row({"base_model_precision": "no_change"}, "The base is not quantized."),
-    Row({"vae_batch_size": 1}, "Clips are encoded one by one, always."),
+    Row(
+        {"vae_batch_size": 1},
+        "Clips are encoded one by one, each exactly as alone; larger batches are halved where memory runs out.",
+    ),
     Row(
         {"webhook_config": "config/wan/webhook.json"},
         "Webhooks named in that file hear of the run; an example lies there, and a missing file is one warning.",
     ),
-    Row({"compress_disk_cache": True}, "Cache entries are compressed; entries of both kinds can always be read."),
+    Row(
+        {"compress_disk_cache": True},
+        "Cache entries are compressed with zstd; both kinds can always be read.",
+    ),
     Row({"use_ema": True}, "A float32 average of the adapter is kept, saved and resumed."),
     Row(
         {"ema_validation": "ema_only"},
@@ -156,7 +162,8 @@ QUICKSTART = (
     ),
     Row(
         {"delete_problematic_images": "true"},
-        "No file is ever deleted: clips that cannot be read are skipped and listed in quarantine.jsonl.",
+        "No file is ever deleted: clips that cannot be read are left out, and listed in quarantine.jsonl; "
+        "`reeltune data quarantine` shows them.",
     ),
     Row({"disable_bucket_pruning": True}, "Buckets with fewer clips than a batch are trained, and counted."),
     Row(
@@ -255,7 +262,11 @@ SNIPPETS = (
             Row({"sageattention_usage": "training"}, "Its kernels have no backward pass, so it is refused."),
             Row({"validation_noise_scheduler": "unipc"}, "The page's default; euler uses beta-distributed levels."),
             Row({"masked_loss_probability": 0.5}, "The page advises against it for Wan. Deepened later: masked loss."),
-            Row({"crop_aspect": "random"}, "Clips keep their shape. Deepened later: other crops.", place="clips"),
+            Row(
+                {"crop": True, "crop_aspect": "random", "crop_aspect_buckets": [0.5625, 1.0, 1.7778]},
+                "One of the shapes is drawn for each clip; without crop, clips keep their own.",
+                place="clips",
+            ),
         ),
     ),
     Snippet(
@@ -283,8 +294,8 @@ SNIPPETS = (
 
 CLIPS = (
     Row({"id": "disney-black-and-white"}, "The name of the dataset in every message.", "clips"),
-    Row({"type": "local"}, "Clips lie in a folder. Deepened later: other places.", "clips"),
-    Row({"dataset_type": "video"}, "Clips that are trained.", "clips"),
+    Row({"type": "local"}, "Clips lie in a folder; aws, csv and huggingface are there too.", "clips"),
+    Row({"dataset_type": "video"}, "Clips that are trained; image is for pictures, eval for held-out ones.", "clips"),
     Row({"crop": False}, "The clip is resized at its own aspect, and what is left over is trimmed.", "clips"),
     Row({"resolution": 480, "resolution_type": "pixel_area"}, "Frames have about 480 x 480 pixels.", "clips"),
     Row({"minimum_image_size": 480}, "Clips with fewer pixels are left out, and named in the manifest.", "clips"),
@@ -295,7 +306,11 @@ CLIPS = (
         {"instance_data_dir": "datasets/disney-black-and-white"}, "Read with its subfolders, never written to.", "clips"
     ),
     Row({"disabled": False}, "True leaves the entry out; disable means the same.", "clips"),
-    Row({"caption_strategy": "textfile"}, "Captions come from the text file beside each clip.", "clips"),
+    Row(
+        {"caption_strategy": "textfile"},
+        "Captions come from the text file beside each clip, a line each.",
+        "clips",
+    ),
     Row({"metadata_backend": "discovery"}, "Clips are found by looking at the files.", "clips"),
     Row({"repeats": 0}, "Extra passes in each epoch; 0 shows each clip once.", "clips"),
     Row(
@@ -314,5 +329,15 @@ CLIPS = (
 VIDEO_KEYS = ("num_frames", "min_frames", "max_frames")
 """Keys that stand inside a dataset's `video`."""
 
-OWN = ("strict", "validation_flow_shift", "allow_missing_captions", "fps")
+OWN = (
+    "strict",
+    "validation_flow_shift",
+    "text_encoder_batch_size",
+    "allow_missing_captions",
+    "csv_path_column",
+    "fps",
+    "frame_selection",
+    "windows",
+    "window_stride",
+)
 """Options that only reeltune has."""

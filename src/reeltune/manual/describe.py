@@ -11,7 +11,15 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from reeltune.config.datasets import EvalDataset, TextEmbeds, VideoDataset, VideoOptions
+from reeltune.config.datasets import (
+    CropAspect,
+    EvalDataset,
+    ImageDataset,
+    TableOptions,
+    TextEmbeds,
+    VideoDataset,
+    VideoOptions,
+)
 from reeltune.config.option import Section, told
 from reeltune.config.root import SECTIONS
 from reeltune.config.routing import Route
@@ -70,8 +78,10 @@ TITLES: Mapping[str, str] = {
 _GROUPS = (
     *(_Group(TITLES[section], CONFIGURATION, (kind,)) for section, kind in SECTIONS.items()),
     _Group("Token routes", CONFIGURATION, (Route,), before="tread_config.routes."),
-    _Group("A dataset", DATASET_FILE, (VideoDataset, EvalDataset)),
+    _Group("A dataset", DATASET_FILE, (VideoDataset, ImageDataset, EvalDataset)),
     _Group("Frames of a dataset", DATASET_FILE, (VideoOptions,), before="video."),
+    _Group("A table of captions of a dataset", DATASET_FILE, (TableOptions,), before="parquet."),
+    _Group("A shape of crops of a dataset", DATASET_FILE, (CropAspect,), before="crop_aspect_buckets."),
     _Group("The store of text embeddings", DATASET_FILE, (TextEmbeds,)),
     _Group("A webhook", WEBHOOK_FILE, (DiscordWebhook, RawWebhook)),
 )
@@ -137,13 +147,14 @@ def in_words(node: Node, definitions: Node) -> str:
         return ", or ".join(in_words(one, definitions) for one in node["anyOf"])
     if "$ref" in node:
         inside = definitions[node["$ref"].rpartition("/")[2]]
-        return f"an object of {', '.join(inside['properties'])}"
+        return f"an object of {_named(list(inside['properties']))}"
     if "const" in node:
         return _one_of([node["const"]])
     if "enum" in node:
         return _one_of(node["enum"])
     if node.get("type") == "array":
-        return f"a list of {_plural(in_words(node['items'], definitions))}"
+        several = node["items"].get("anyOf", [node["items"]])
+        return "a list of " + ", or of ".join(_plural(in_words(one, definitions)) for one in several)
     return ", ".join([_TYPES[node["type"]], *_bounds(node)])
 
 
@@ -164,10 +175,24 @@ def _one_of(values: Sequence[Any]) -> str:
     return " | ".join(str(value) if isinstance(value, str) else json.dumps(value) for value in values)
 
 
+def _named(names: Sequence[str]) -> str:
+    """Name a few keys; many have a part of their own."""
+    return ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
+
+
 def _plural(words: str) -> str:
-    head, comma, rest = words.partition(",")
-    plain = {"a whole number": "whole numbers", "an object": "objects", "a text": "texts"}
-    return plain.get(head, head) + comma + rest
+    for one, many in _PLURALS.items():
+        if words.startswith(one):
+            return many + words.removeprefix(one)
+    return words
+
+
+_PLURALS: Mapping[str, str] = {
+    "a whole number": "whole numbers",
+    "a number": "numbers",
+    "an object": "objects",
+    "a text": "texts",
+}
 
 
 def _bounds(node: Node) -> Iterator[str]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from reeltune.config.foreign import DATASET_INERT, DATASET_NOT_YET, INERT, NOT_YET
+from reeltune.config.foreign import (
+    DATASET_INERT,
+    DATASET_NOT_YET,
+    HUB_INERT,
+    HUB_NOT_YET,
+    INERT,
+    NOT_YET,
+)
 from reeltune.config.problems import nearest
 from reeltune.errors import ConfigError
 from reeltune.manual.describe import CONFIGURATION, DATASET_FILE, UNSET, Described, all_described, typed
@@ -117,7 +124,12 @@ def _facts(one: Described) -> Iterator[tuple[str, str]]:
 def _foreign() -> Iterator[tuple[str, str]]:
     """Yield (name, sentence) for the keys of other trainers that are no options here."""
     own = {known for one in all_described() for known in (one.name, *one.also, *one.opposite)}
-    for file, inert, missing in ((CONFIGURATION, INERT, NOT_YET), (DATASET_FILE, DATASET_INERT, DATASET_NOT_YET)):
+    tables = (
+        (CONFIGURATION, INERT, NOT_YET),
+        (DATASET_FILE, DATASET_INERT, DATASET_NOT_YET),
+        (f"{DATASET_FILE}, inside huggingface", HUB_INERT, HUB_NOT_YET),
+    )
+    for file, inert, missing in tables:
         for name, reason in inert.items():
             if name not in own:
                 yield name, f"{name} ({file}) changes nothing here: {reason}"

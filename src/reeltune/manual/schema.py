@@ -1,7 +1,7 @@
 """The options as a JSON schema, for editors: what may stand in a configuration file and in a dataset file.
 
 The schema is that of the configuration; the one of a dataset file is its `$defs/dataset_file`. It is narrower than the
-loader in one way: numbers in quotes, which the loader reads, are marked.
+loader in two ways: numbers in quotes and other spellings of a value, which the loader reads, are marked.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reeltune.config.datasets import KINDS
-from reeltune.config.foreign import DATASET_INERT, INERT
+from reeltune.config.foreign import DATASET_INERT, DATASET_INERT_BY_KIND, HUB_INERT, INERT
 from reeltune.config.option import Section
 from reeltune.config.root import SECTIONS
 
@@ -56,7 +56,7 @@ def _dataset_entry(dataset_type: str, kind: type[Section], definitions: Node) ->
     named = [] if dataset_type == next(iter(KINDS)) else ["dataset_type"]
     return {
         "type": "object",
-        "properties": keys | _inert(DATASET_INERT, keys),
+        "properties": keys | _inert({**DATASET_INERT, **DATASET_INERT_BY_KIND.get(dataset_type, {})}, keys) | _HUB,
         "required": [*required, *named],
         "additionalProperties": False,
     }
@@ -96,5 +96,10 @@ def _clean(node: Node) -> Node:
     inside: Node = node.get("properties", {})
     return kept | ({"properties": {name: _clean(inner) for name, inner in inside.items()}} if inside else {})
 
+
+_HUB: Node = {
+    "huggingface": {"type": "object", "properties": _inert(HUB_INERT, {}), "additionalProperties": False},
+}
+"""What other trainers' datasets on the hub say inside another key."""
 
 _OURS = ("title", "unit", "example", "also", "opposite", "refused", "secret")

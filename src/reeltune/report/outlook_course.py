@@ -8,7 +8,7 @@ from rich.text import Text
 
 from reeltune.contracts.outlook import Length, NoiseLevels, Outlook, Rate, RateCurve
 from reeltune.report.outlook_layout import GAP, MARGIN, NAMES, Paper, named, table, title
-from reeltune.report.outlook_words import counted, passes, rate
+from reeltune.report.outlook_words import counted, passes, rate, share
 from reeltune.report.sparkline import sparkline
 
 LEVELS_BETWEEN = ("clean ", " noise")
@@ -36,7 +36,9 @@ def _length(length: Length) -> Iterator[tuple[str, str]]:
         f"{samples} (train_batch_size {length.batch_size}, gradient_accumulation_steps {length.accumulation})",
     )
     data = f"{counted(length.samples, 'sample')} ({counted(length.batches_per_epoch, 'batch', 'batches')})"
-    yield "epochs", f"{passes(length.epochs)} passes over {data}"
+    yield "epochs", f"{passes(length.epochs)} {'passes over' if length.is_even else 'of'} {data}"
+    if length.shares:
+        yield "datasets", ", ".join(f"{one.id} {share(one.share)}" for one in length.shares) + " of the steps"
     yield "checkpoints", f"{length.checkpoints:,} over the run"
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from reeltune.contracts.outlook import BucketOutlook, DatasetOutlook, Outlook
 from reeltune.report.outlook_layout import Paper, table, title, wrapped
-from reeltune.report.outlook_words import counted
+from reeltune.report.outlook_words import amount, counted
 
 INDENT = 4
 HANG = 6
@@ -27,7 +27,9 @@ def _dataset(dataset: DatasetOutlook, paper: Paper) -> Iterator[Text]:
 
 
 def _sentences(dataset: DatasetOutlook) -> Iterator[str]:
-    files = f"{counted(dataset.found, 'file')} found, {dataset.used:,} used, {counted(dataset.captions, 'caption')}"
+    windows = f" as {counted(dataset.windows, 'window')}" if dataset.windows > dataset.used else ""
+    captions = counted(dataset.captions, "caption")
+    files = f"{counted(dataset.found, 'file')} found, {dataset.used:,} used{windows}, {captions}"
     yield f"{files}; {_use(dataset)}"
     for left in dataset.left_out:
         one = f" ({left.example})" if left.count == 1 else f" (such as {left.example})"
@@ -49,8 +51,8 @@ def _buckets(buckets: Sequence[BucketOutlook], paper: Paper) -> list[Text]:
     rows = [
         (
             f"{one.width} x {one.height} px x {counted(one.frames, 'frame')}",
-            f"{one.samples:,}",
-            f"{one.batches:,}",
+            amount(one.samples),
+            amount(one.batches),
             f"{one.tokens:,}",
             "",
         )

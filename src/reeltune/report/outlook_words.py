@@ -11,9 +11,16 @@ _SPANS = ((48 * 3600, 86400, "days"), (2 * 3600, 3600, "hours"), (120, 60, "min"
 """From how many seconds on a unit is used, its seconds, and its name."""
 
 
-def counted(number: int, singular: str, plural: str | None = None) -> str:
+def amount(number: int | float) -> str:
+    """Return a number that may be a mean: 29, 400,000, 12.3."""
+    if 0 < number < 0.05:
+        return "under 0.1"
+    return f"{number:,.1f}".removesuffix(".0")
+
+
+def counted(number: int | float, singular: str, plural: str | None = None) -> str:
     """Return `1 step`, `400,000 steps`; plural: where an s at the end does not make it."""
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+    return f"{amount(number)} {singular if number == 1 else plural or singular + 's'}"
 
 
 def large(number: int) -> str:

@@ -10,7 +10,7 @@ from types import FrameType
 
 import torch
 
-from reeltune.config.model import ModelOptions
+from reeltune.config.root import Config
 from reeltune.families.opening import Opening
 
 log = logging.getLogger(__name__)
@@ -20,15 +20,21 @@ _STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") i
 DTYPES = {"bf16": torch.bfloat16, "no": torch.float32}
 """`mixed_precision` as a number type."""
 
+VAE_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""`vae_dtype` as a number type."""
 
-def opening_of(options: ModelOptions) -> Opening:
+
+def opening_of(config: Config) -> Opening:
     """Return how the options want the model opened."""
+    options = config.model
     return Opening(
         dtype=DTYPES[options.compute_type],
         keep=not options.offload_during_startup,
         base_precision=options.base_model_precision,
         text_precision=options.text_encoder_1_precision,
         quantize_via=options.quantize_via,
+        vae_dtype=VAE_DTYPES[config.data.vae_dtype],
+        vae_tiling=config.data.vae_enable_tiling,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reeltune.config.datasets import ClipDataset, Datasets, EvalDataset
@@ -12,26 +12,42 @@ from reeltune.config.root import Config
 from reeltune.contracts.clip import Manifest, ManifestRow
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.progress import Track
+from reeltune.data.caption_filters import Filters, read_filters
 from reeltune.data.manifest import require_usable
 from reeltune.data.pruning import without_small_buckets
 from reeltune.data.scan import UNREADABLE, scan
+from reeltune.data.sources import open_source
 from reeltune.errors import DataError
-from reeltune.run.plan import minimum_size_of, sizing_of
+from reeltune.randomness import Draws
+from reeltune.run.rules import rules_of
 from reeltune.whole_files import whole_file
 
 
 def make_manifest(config: Config, datasets: Datasets, facts: Facts, track: Track) -> Manifest:
     """Look at every file of every dataset. Raises DataError when nothing can be trained, or nothing measured."""
-    trained = [row for dataset in datasets.trained for row in _scan(dataset, config, facts, track)]
+    trained = look_at_trained(config, datasets, facts, track)
+    require_usable(trained)
+    held_out = look_at_held_out(config, datasets, facts, track)
+    require_measurable([dataset.id for dataset in measured_datasets(config, datasets)], held_out)
+    return Manifest(trained, held_out)
+
+
+def look_at_trained(config: Config, datasets: Datasets, facts: Facts, track: Track) -> tuple[ManifestRow, ...]:
+    """Return the rows of what is trained, be there any that can be or not."""
+    scanned = _Scans(config, facts, track, read_filters(datasets.text.caption_filter_list))
+    trained = [row for dataset in datasets.trained for row in scanned.rows(dataset)]
     if not config.data.disable_bucket_pruning:
         times = {dataset.id: dataset.times for dataset in datasets.trained}
         trained = without_small_buckets(trained, batch_size=config.training.train_batch_size, times=times)
-    require_usable(trained)
-    measured = measured_datasets(config, datasets)
+    return tuple(trained)
+
+
+def look_at_held_out(config: Config, datasets: Datasets, facts: Facts, track: Track) -> tuple[ManifestRow, ...]:
+    """Return the rows of what is measured, be there any that can be or not."""
+    scanned = _Scans(config, facts, track, read_filters(datasets.text.caption_filter_list))
     limit = config.evaluation.num_eval_images
-    held_out = [row for dataset in measured for row in _first(_scan(dataset, config, facts, track), limit)]
-    require_measurable([dataset.id for dataset in measured], held_out)
-    return Manifest(tuple(trained), tuple(held_out))
+    measured = measured_datasets(config, datasets)
+    return tuple(row for dataset in measured for row in _first(scanned.rows(dataset), limit))
 
 
 def measured_datasets(config: Config, datasets: Datasets) -> list[EvalDataset]:
@@ -56,22 +72,31 @@ def require_measurable(measured: Sequence[str], rows: Sequence[ManifestRow]) -> 
         own = [row for row in rows if row.dataset_id == dataset]
         if any(row.sample for row in own):
             continue
-        why = f", such as {own[0].path}: {own[0].reason}" if own else ""
+        why = f", such as {own[0].origin}: {own[0].reason}" if own else ""
         raise DataError(
             f"{dataset}: no clip can be measured, {len(own)} were left out{why}. Add clips, set its disabled to "
             "true, or set eval_steps_interval=0."
         )
 
 
-def _scan(dataset: ClipDataset, config: Config, facts: Facts, track: Track) -> Sequence[ManifestRow]:
-    return scan(
-        dataset,
-        sizing=sizing_of(dataset, config),
-        minimum_image_size=minimum_size_of(dataset, config),
-        geometry=facts.geometry,
-        model_fps=facts.fps,
-        track=track,
-    )
+@dataclass(frozen=True)
+class _Scans:
+    """How datasets are looked at."""
+
+    config: Config
+    facts: Facts
+    track: Track
+    filters: Filters
+
+    def rows(self, dataset: ClipDataset) -> Sequence[ManifestRow]:
+        return scan(
+            dataset,
+            open_source(dataset),
+            rules=rules_of(dataset, self.config, self.facts),
+            draws=Draws(self.config.training.seed),
+            filters=self.filters,
+            track=self.track,
+        )
 
 
 def write_quarantine(rows: Sequence[ManifestRow], path: Path) -> None:
@@ -86,4 +111,4 @@ def write_quarantine(rows: Sequence[ManifestRow], path: Path) -> None:
 
 def _line(row: ManifestRow) -> str:
     reason = row.reason.partition(": ")[2]
-    return json.dumps({"path": str(row.path), "dataset": row.dataset_id, "reason": reason}, ensure_ascii=False) + "\n"
+    return json.dumps({"path": row.origin, "dataset": row.dataset_id, "reason": reason}, ensure_ascii=False) + "\n"

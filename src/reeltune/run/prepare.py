@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from rich.filesize import decimal
 
-from reeltune.cache.fill import LatentEntry, fill_latents, fill_text
-from reeltune.cache.keys import ContentFingerprints, digest_of, latent_key
+from reeltune.cache.check import Usable, check_entries, look_for_entries
+from reeltune.cache.collect import contents_of
+from reeltune.cache.entries import remove_stale_drafts
+from reeltune.cache.fill import fill_latents, fill_text
+from reeltune.cache.keys import digest_of, text_key
+from reeltune.cache.latents import LatentEntry, Refused
+from reeltune.cache.ondemand import Encoder
+from reeltune.cache.references import User, write_reference
 from reeltune.cache.store import TensorStore
 from reeltune.config.datasets import Datasets
 from reeltune.config.root import Config
@@ -17,18 +25,24 @@ from reeltune.contracts.clip import Manifest, ManifestRow, Sample, samples_of
 from reeltune.contracts.family import Family
 from reeltune.contracts.geometry import LatentGeometry
 from reeltune.contracts.progress import Track
-from reeltune.data.batches import Item, Stored
+from reeltune.data.batches import Item
 from reeltune.data.manifest import require_usable
+from reeltune.data.quarantine import Quarantine
+from reeltune.data.scan import UNREADABLE
 from reeltune.estimate.disk import latent_entry_bytes
+from reeltune.run.clip_entries import ClipCache, clip_caches, entries_of, reader_of
 from reeltune.run.preflight import require_room, require_writable
 from reeltune.run.rendering_plan import prompts_to_encode
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Everything that the loop reads: what became of each file, items by their cached clips, the encoded prompts.
 
-    items, held_out: in the order of the used rows of the manifest.
+    items, held_out: in the order of the used rows of the manifest. encoder: makes the clips that are encoded while
+    training goes on.
     """
 
     manifest: Manifest
@@ -36,6 +50,7 @@ class Prepared:
     held_out: tuple[Item, ...]
     text: TensorStore
     prompt_keys: dict[str, str]
+    encoder: Encoder
 
     @property
     def samples(self) -> list[Sample]:
@@ -47,6 +62,10 @@ class Prepared:
         """Name the data by its encoded clips and captions, in order."""
         return digest_of([[item.latent_key, *item.caption_keys] for item in self.items])
 
+    def close(self) -> None:
+        """Let go of the autoencoder, where it stayed in memory."""
+        self.encoder.close()
+
 
 def fill_caches(
     config: Config,
@@ -56,77 +75,138 @@ def fill_caches(
     family: Family,
     device: torch.device,
     track: Track,
+    files: Sequence[Path] = (),
+    every_clip: bool = False,
 ) -> Prepared:
     """Encode every caption and clip that is not encoded yet: first the text encoder is in memory, then the autoencoder.
 
-    A clip that turns out to be damaged is left out, and its row says so. Raises ShortageError before encoding when a
-    cache folder cannot be written or its disk is too small; DataError when no clip is left.
+    A clip that turns out to be damaged is left out, and its row says so.
+    files: the configuration's, by which it is known who needs the entries.
+    every_clip: also those that training would encode when it comes to them.
+    Raises ShortageError before encoding when a cache folder cannot be written or its disk is too small; DataError when
+    no clip is left.
     """
-    compress = config.data.compress_disk_cache
     samples = samples_of(manifest.rows)
-    text = TensorStore(Path(datasets.text.cache_dir).expanduser(), compress)
-    require_writable(text.folder, "cache_dir of the text embeds")
-    stores = {one.id: TensorStore(Path(one.cache_dir_vae).expanduser(), compress) for one in datasets.clips}
-    entries = _latent_entries(stores, samples, family.video_fingerprint(), track)
+    text = TensorStore(Path(datasets.text.cache_dir).expanduser(), config.data.compress_disk_cache)
+    caches = clip_caches(config, datasets, family.facts)
+    _open_folders(text, caches)
+    entries, unread = entries_of(samples, caches, encoder=family.video_fingerprint(), track=track)
+    encoder = family.text_fingerprint()
+    prompt_keys = {prompt: text_key(prompt, encoder=encoder) for prompt in _prompts(config, samples)}
+    # Before anything is looked for, so that what is found is not collected meanwhile.
+    _write_references(User(tuple(files), config.reporting.run_folder), entries, text, prompt_keys.values())
+    now = [entry for entry in entries if every_clip or caches[entry.sample.dataset_id].is_filled_ahead]
+    _tell(_look(entries, now, track), _look_at_text(text, prompt_keys, track), _folders(text, caches))
     _require_room(entries, family.facts.geometry)
-    prompt_keys = fill_text(_prompts(config, samples), text, family=family, device=device, track=track)
-    refused = fill_latents(entries, family=family, device=device, track=track)
+    batch_size = config.data.text_encoder_batch_size
+    fill_text(prompt_keys, text, family=family, device=device, track=track, batch_size=batch_size)
+    broken = fill_latents(now, family=family, device=device, track=track)
+    _quarantine(broken.values(), caches)
+    refused = {**unread, **broken}
     trained = tuple(_without(row, refused) for row in manifest.trained)
     held_out = tuple(_without(row, refused) for row in manifest.held_out)
     require_usable(trained)
+    on_the_spot = Encoder(family, device, refuse=lambda one: _quarantine([one], caches))
+    items = _Items(caches, on_the_spot, prompt_keys, fingerprint=family.video_fingerprint())
+    usable = items.of([entry for entry in entries if entry.sample.file.origin not in refused])
     # One file may be in several datasets, so entries are told apart by their place: trained ones first.
-    usable = [_item(entry, prompt_keys) if entry.sample.file.path not in refused else None for entry in entries]
-    count = len(samples_of(manifest.trained))
-    return Prepared(
-        Manifest(trained, held_out),
-        items=tuple(filter(None, usable[:count])),
-        held_out=tuple(filter(None, usable[count:])),
-        text=text,
-        prompt_keys=prompt_keys,
-    )
-
-
-def _without(row: ManifestRow, refused: Mapping[Path, str]) -> ManifestRow:
-    return replace(row, sample=None, reason=refused[row.path]) if row.path in refused else row
+    count = len(samples_of(trained))
+    return Prepared(Manifest(trained, held_out), usable[:count], usable[count:], text, prompt_keys, on_the_spot)
 
 
 def _prompts(config: Config, samples: Sequence[Sample]) -> list[str]:
     """Return every text that the run will need: captions, the empty one, and those of the validation videos."""
-    return ["", *prompts_to_encode(config), *(caption for sample in samples for caption in sample.captions)]
+    captions = (caption for sample in samples for caption in sample.captions)
+    return list(dict.fromkeys(["", *prompts_to_encode(config), *captions]))
 
 
-def _latent_entries(
-    stores: Mapping[str, TensorStore], samples: Sequence[Sample], encoder: str, track: Track
-) -> list[LatentEntry]:
-    """Return where each sample's encoding lies, in the order of the samples. stores: by dataset."""
-    contents = {name: ContentFingerprints(store.folder / "contents.json") for name, store in stores.items()}
-    for name, store in stores.items():
-        require_writable(store.folder, f"cache_dir_vae of {name}")
-    entries = [
-        LatentEntry(sample, _key_of(sample, contents[sample.dataset_id], encoder), stores[sample.dataset_id])
-        for sample in track(samples, "fingerprinting clips", len(samples), "clips")
-    ]
-    for memory in contents.values():
-        memory.save()
-    return entries
+def _folders(text: TensorStore, caches: Mapping[str, ClipCache]) -> list[Path]:
+    return list(dict.fromkeys([text.folder, *(cache.store.folder for cache in caches.values())]))
 
 
-def _key_of(sample: Sample, contents: ContentFingerprints, encoder: str) -> str:
-    return latent_key(sample, content=contents.of(sample.file), encoder=encoder)
+def _open_folders(text: TensorStore, caches: Mapping[str, ClipCache]) -> None:
+    require_writable(text.folder, "cache_dir of the text embeds")
+    for name, cache in caches.items():
+        require_writable(cache.store.folder, f"cache_dir_vae of {name}")
+    for folder in _folders(text, caches):
+        remove_stale_drafts(folder)
+
+
+def _write_references(user: User, entries: Sequence[LatentEntry], text: TensorStore, texts: Iterable[str]) -> None:
+    needed: dict[Path, set[str]] = {text.folder: set(texts)}
+    for entry in entries:
+        needed.setdefault(entry.store.folder, set()).add(entry.key)
+    for folder, keys in needed.items():
+        write_reference(folder, user, keys)
+
+
+def _look(entries: Sequence[LatentEntry], now: Sequence[LatentEntry], track: Track) -> Usable:
+    """Check what is needed now; what is encoded later is checked when it is read."""
+    checked = {(entry.store, entry.key) for entry in now}
+    later = [(entry.store, entry.key) for entry in entries if (entry.store, entry.key) not in checked]
+    places = [(entry.store, entry.key) for entry in now]
+    return check_entries(places, track=track, title="checking encoded clips", unit="clips") + look_for_entries(later)
+
+
+def _look_at_text(text: TensorStore, keys: Mapping[str, str], track: Track) -> Usable:
+    places = [(text, key) for key in keys.values()]
+    return check_entries(places, track=track, title="checking encoded captions", unit="captions")
+
+
+def _tell(clips: Usable, captions: Usable, folders: Collection[Path]) -> None:
+    orphans = [entry for folder in folders for entry in contents_of(folder).orphans]
+    size = decimal(sum(entry.size_bytes for entry in orphans))
+    rest = f"; {len(orphans)} entries ({size}) nobody needs: `reeltune cache gc` removes them" if orphans else ""
+    log.info("encoded clips: %s; captions: %s%s", clips, captions, rest)
 
 
 def _require_room(entries: Sequence[LatentEntry], geometry: LatentGeometry) -> None:
-    missing = [entry for entry in entries if not entry.store.has_file(entry.key)]
+    missing = {(entry.store, entry.key): entry for entry in entries if not entry.has_file()}.values()
     for store in {entry.store for entry in missing}:
-        shapes = [geometry.shape_of(entry.sample.placement.bucket) for entry in missing if entry.store == store]
+        shapes = [geometry.shape_of(entry.bucket) for entry in missing if entry.store == store]
         require_room(store.folder, sum(map(latent_entry_bytes, shapes)), "the encoded clips")
 
 
-def _item(entry: LatentEntry, prompt_keys: dict[str, str]) -> Item:
-    return Item(
-        id=entry.sample.id,
-        bucket=entry.sample.placement.bucket,
-        latents=Stored(entry.store, entry.key),
-        latent_key=entry.key,
-        caption_keys=tuple(prompt_keys[caption] for caption in entry.sample.captions),
-    )
+def _quarantine(broken: Iterable[Refused], caches: Mapping[str, ClipCache]) -> None:
+    """Remember the files that no later start need open."""
+    for one in broken:
+        if one.lasting:
+            listed = Quarantine(caches[one.sample.dataset_id].store.folder)
+            listed.add(one.sample.file, one.reason)
+            listed.save()
+
+
+def _without(row: ManifestRow, refused: Mapping[str, Refused]) -> ManifestRow:
+    if row.sample is None or row.origin not in refused:
+        return row
+    return replace(row, sample=None, reason=f"{UNREADABLE}: {refused[row.origin].reason}")
+
+
+@dataclass(frozen=True)
+class _Items:
+    """How samples become what the loop reads. fingerprint: of the autoencoder."""
+
+    caches: Mapping[str, ClipCache]
+    encoder: Encoder
+    prompt_keys: Mapping[str, str]
+    fingerprint: str
+
+    def of(self, entries: Sequence[LatentEntry]) -> tuple[Item, ...]:
+        """Return the samples of these entries as the loop sees them."""
+        lasting = frozenset(entry.key for entry in entries if not self._cache(entry).is_redrawn)
+        return tuple(self._item(entry, lasting) for entry in entries)
+
+    def _item(self, entry: LatentEntry, lasting: frozenset[str]) -> Item:
+        sample, cache = entry.sample, self._cache(entry)
+        return Item(
+            id=sample.id,
+            bucket=entry.bucket,
+            latents=reader_of(entry, cache, self.encoder, fingerprint=self.fingerprint, kept=lasting),
+            latent_key=entry.key,
+            caption_keys=tuple(self.prompt_keys[caption] for caption in sample.captions),
+            dataset_id=sample.dataset_id,
+            prior=cache.is_prior,
+        )
+
+    def _cache(self, entry: LatentEntry) -> ClipCache:
+        return self.caches[entry.sample.dataset_id]

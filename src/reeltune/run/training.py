@@ -15,10 +15,12 @@ from reeltune.contracts.events import EventSink
 from reeltune.contracts.notes import Note, by_kind
 from reeltune.contracts.outcome import Outcome
 from reeltune.contracts.progress import Track
-from reeltune.data.manifest import rate_notes, summary, write_manifest
+from reeltune.data.manifest import by_dataset, rate_notes, summary
+from reeltune.data.manifest_records import write_manifest
 from reeltune.families import check_family, family_dimensions, family_facts
 from reeltune.families.opening import check_weights, open_family
 from reeltune.run.assemble import assemble
+from reeltune.run.caption_lengths import caption_lengths
 from reeltune.run.depth import check_depth
 from reeltune.run.folder import held, is_finished, mark_finished, move_aside, write_records
 from reeltune.run.launch import choose_device, opening_of, stop_on_signal
@@ -28,6 +30,7 @@ from reeltune.run.plan import Plan, make_plan
 from reeltune.run.preflight import require_writable
 from reeltune.run.prepare import Prepared, fill_caches
 from reeltune.run.resume import changes_since, choose_start, told_changes
+from reeltune.run.rules import rules_of
 from reeltune.train.audience import Audience
 from reeltune.train.loop import Loop
 from reeltune.train.results import FILE_NAME
@@ -69,8 +72,18 @@ def prepare(loaded: Loaded, *, track: Track) -> Prepared:
     manifest = make_manifest(config, loaded.datasets, family_facts(config.model), track)
     _tell_data(manifest)
     _tell(loaded.notes)
-    family = open_family(config.model, opening_of(config.model))
-    return fill_caches(config, loaded.datasets, manifest, family=family, device=choose_device(), track=track)
+    family = open_family(config.model, opening_of(config))
+    _tell_lengths(config, manifest)
+    return fill_caches(
+        config,
+        loaded.datasets,
+        manifest,
+        family=family,
+        device=choose_device(),
+        track=track,
+        files=loaded.files,
+        every_clip=True,
+    )
 
 
 def _announce(loaded: Loaded, means: Means, manifest: Manifest, plan: Plan) -> None:
@@ -90,6 +103,13 @@ def _tell_data(manifest: Manifest) -> None:
         log.info("%d clips are held out and measured", len(samples_of(manifest.held_out)))
 
 
+def _tell_lengths(config: Config, manifest: Manifest) -> None:
+    """Say how long captions are; the tokenizer is here once the model is."""
+    lengths = caption_lengths([caption for one in samples_of(manifest.rows) for caption in one.captions], config)
+    if lengths:
+        log.log(logging.WARNING if lengths.cut else logging.INFO, "%s", lengths.in_words())
+
+
 def _tell(notes: Iterable[Note]) -> None:
     for note in by_kind(notes):
         level = logging.WARNING if note.kind in ("trap", "fallback") else logging.INFO
@@ -104,13 +124,12 @@ def _check_blocks(config: Config) -> None:
 
 def _rates(loaded: Loaded, manifest: Manifest) -> list[str]:
     """Return how the clips of each dataset are brought to the training rate."""
-    fps = family_facts(loaded.config.model).fps
+    config, facts = loaded.config, family_facts(loaded.config.model)
+    rows = by_dataset(manifest.rows)
     return [
         f"{dataset.id}: {note}"
         for dataset in loaded.datasets.clips
-        for note in rate_notes(
-            [row for row in manifest.rows if row.dataset_id == dataset.id], dataset.video, model_fps=fps
-        )
+        for note in rate_notes(rows.get(dataset.id, []), rules_of(dataset, config, facts))
     ]
 
 
@@ -124,11 +143,14 @@ def _carry_out(
 ) -> Outcome:
     config, datasets = loaded.config, loaded.datasets
     folder, device = config.reporting.run_folder, choose_device()
-    family = open_family(config.model, opening_of(config.model))
-    prepared = fill_caches(config, datasets, manifest, family=family, device=device, track=track)
+    family = open_family(config.model, opening_of(config))
+    _tell_lengths(config, manifest)
+    prepared = fill_caches(
+        config, datasets, manifest, family=family, device=device, track=track, files=loaded.files
+    )
     plan = make_plan(config, datasets, prepared.manifest.trained, family.facts)
     # Listeners are closed last: they may wait for the network, and Ctrl-C then ends the waiting at once.
-    with closing(Audience(sinks_for(folder))) as audience, stop_on_signal() as stop:
+    with closing(prepared), closing(Audience(sinks_for(folder))) as audience, stop_on_signal() as stop:
         loop = assemble(
             config,
             datasets,
@@ -139,7 +161,7 @@ def _carry_out(
             audience=audience,
             stop_requested=stop.asked,
         )
-        _open_folder(loop, folder, config, prepared, start=start)
+        _open_folder(loop, folder, loaded, prepared, start=start)
         loop.run()
         # A stop during the last videos leaves some of them to the next start.
         if loop.state.step >= plan.total_steps and not stop.asked():
@@ -147,9 +169,9 @@ def _carry_out(
     return _outcome(folder, plan, loop.state.step)
 
 
-def _open_folder(loop: Loop, folder: Path, config: Config, prepared: Prepared, *, start: int | None) -> None:
+def _open_folder(loop: Loop, folder: Path, loaded: Loaded, prepared: Prepared, *, start: int | None) -> None:
     """Bring the loop to where the run goes on, and let the folder say what the run is."""
-    checkpoints = loop.keeping.checkpoints
+    config, checkpoints = loaded.config, loop.keeping.checkpoints
     if not config.reporting.resume_from_checkpoint:
         move_aside(folder)
     if start is not None:
@@ -161,7 +183,7 @@ def _open_folder(loop: Loop, folder: Path, config: Config, prepared: Prepared, *
             log.info("a later checkpoint was renamed to %s", place.name)
     checkpoints.clear_drafts()
     write_records(folder, loop.keeping.records)
-    write_manifest(prepared.manifest.rows, folder / "manifest.jsonl")
+    write_manifest(prepared.manifest.rows, folder / "manifest.jsonl", datasets=loaded.datasets.clips)
     if config.data.delete_problematic_images:
         write_quarantine(prepared.manifest.rows, folder / "quarantine.jsonl")
 

@@ -28,6 +28,7 @@ from reeltune.contracts.events import (
 )
 from reeltune.contracts.family import Family
 from reeltune.errors import TrainingError
+from reeltune.modes import in_evaluation
 from reeltune.randomness import Draws
 from reeltune.train.checkpoint import Checkpoints, Records
 from reeltune.train.clipping import Clip
@@ -144,6 +145,8 @@ class Loop:
         for index, batch in enumerate(batch.to(self.device) for batch in micro_batches):
             reseed_modules(self.draws, step=self.state.step, micro_batch=index)
             noised = self.objective.noise(batch, step=self.state.step, first_index=index * self.pace.batch_size)
+            if batch.prior:
+                noised = replace(noised, target=self.answer_of_base(noised, batch))
             velocity = self.family.predict(self.transformer, noised, batch)
             loss = self.objective.loss(velocity, noised)
             (loss.sum() / samples).backward()
@@ -155,6 +158,12 @@ class Loop:
         self.state.optimizer.zero_grad(set_to_none=True)
         self.state.step += 1
         return result
+
+    @torch.no_grad()
+    def answer_of_base(self, noised: Noised, batch: Batch) -> Float[Tensor, "B C T h w"]:
+        """Return the velocity without the adapter and without dropout: what keeps the base's knowledge as it is."""
+        with self.state.adapter.disabled(), in_evaluation(self.transformer):
+            return self.family.predict(self.transformer, noised, batch)
 
     def result_of(
         self,

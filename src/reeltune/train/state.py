@@ -6,6 +6,7 @@ Randomness, data order and learning rate are functions of the step; nothing of t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -26,6 +27,10 @@ class Adapter(Protocol):
     def trainable(self) -> dict[str, nn.Parameter]: ...
 
     def load(self, tensors: Mapping[str, Tensor]) -> None: ...
+
+    def disabled(self) -> AbstractContextManager[None]:
+        """Let the model answer as the bare base for as long as the block lasts."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import json5
 import pytest
+from PIL import Image
 
 from helpers.clips import even_times, indexed_frames, write_clip
 from reeltune.cli.configure import run
@@ -119,6 +120,46 @@ def test_the_folder_is_described_before_anything_else_is_asked(place: Path, caps
     assert "2 clips, 1 without captions, 160x96, 16 fps, 2.1 to 3.8 s, the shortest gives 33 frames at 16 fps" in said
     assert "1 file cannot be read, such as clips/c.mp4" in said
     assert "Not read: 1 picture or other file." in said
+
+
+def pictures(place: Path, *names: str) -> None:
+    (place / "stills").mkdir()
+    for name in names:
+        Image.new("RGB", (640, 480), "grey").save(place / "stills" / name)
+        (place / "stills" / name).with_suffix(".txt").write_text(CAPTION, encoding="utf-8")
+
+
+def test_a_folder_of_pictures_becomes_a_dataset_of_pictures(place: Path, capsys: pytest.CaptureFixture) -> None:
+    pictures(place, "a.png", "b.jpg", "c.webp")
+    asker = Scripted({})
+    assert go(asker=asker, data="stills") == 0
+    assert not [question.title for question in asker.asked if "Frames" in question.title]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "stills: 3 pictures, none without captions, 640x480." in said
+    assert "Pictures teach looks and no motion" in said
+    loaded = load(Path("config/config.json"))
+    (dataset,) = loaded.datasets.trained
+    assert (dataset.dataset_type, dataset.instance_data_dir) == ("image", "stills")
+    assert not [note for note in loaded.notes if note.kind in ("trap", "inert")]
+
+
+def test_an_entry_follows_its_folder_from_clips_to_pictures_and_back(place: Path) -> None:
+    pictures(place, "a.png")
+    for folder, kind in (("clips", "video"), ("stills", "image"), ("clips", "video")):
+        assert go(data=folder) == 0
+        (dataset,) = load(Path("config/config.json")).datasets.trained
+        assert (dataset.dataset_type, dataset.instance_data_dir) == (kind, folder)
+
+
+def test_a_dataset_that_is_no_folder_is_left_alone(place: Path) -> None:
+    bucket = {"id": "far", "type": "aws", "aws_bucket_name": "b"}
+    (place / "config").mkdir()
+    entries = [bucket, {"id": "near", "instance_data_dir": "clips"}, {"id": "t", "dataset_type": "text_embeds"}]
+    (place / "config/data.json").write_text(json5.dumps(entries, quote_keys=True))
+    assert go(words=("data_backend_config=config/data.json",)) == 0
+    far, near = load(Path("config/config.json")).datasets.trained
+    assert (far.type, far.instance_data_dir) == ("aws", None)
+    assert (near.id, near.video.num_frames) == ("near", 33)
 
 
 def test_what_the_command_line_says_is_not_asked_and_wins(place: Path) -> None:

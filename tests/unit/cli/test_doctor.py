@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from reeltune.cli import doctor, doctor_checks
+from reeltune.machine import packages
 from reeltune.machine.check import Check
 
 DATASETS = [
@@ -94,6 +95,43 @@ def test_clips_that_are_not_there_fail(place: Path, quick: None, capsys) -> None
     state, text, fix = states(capsys)["clips a"]
     assert (state, text) == ("fail", "clips is no folder")
     assert "instance_data_dir" in fix
+
+
+@pytest.mark.parametrize(
+    ("entry", "state", "words"),
+    [
+        ({"type": "csv", "csv_file": "table.csv"}, "fail", "table.csv is no file"),
+        ({"type": "csv", "csv_file": "data.json"}, "ok", "data.json"),
+        ({"type": "huggingface", "dataset_name": "o/n"}, "ok", "o/n will be read from the hub; nothing was asked"),
+        ({"type": "huggingface", "dataset_name": "clips"}, "ok", "clips"),
+        ({"type": "aws", "aws_bucket_name": "b"}, "ok", "s3://b/ will be listed; nothing was asked"),
+        ({"instance_data_dir": "clips"}, "ok", "clips"),
+    ],
+)
+def test_each_kind_of_dataset_is_looked_for_without_the_network(
+    place: Path, quick: None, capsys, entry: dict[str, str], state: str, words: str
+) -> None:
+    (place / "data.json").write_text(json.dumps([{"id": "a", **entry}, DATASETS[1]]))
+    found, text, _ = states(capsys)["clips a"]
+    assert (found, text[: len(words)]) == (state, words)
+
+
+def test_what_reads_a_bucket_is_named_where_it_is_missing(
+    place: Path, quick: None, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "version_of", lambda name: None)
+    (place / "data.json").write_text(json.dumps([{"id": "a", "type": "aws", "aws_bucket_name": "b"}, DATASETS[1]]))
+    state, text, fix = states(capsys)["clips a"]
+    assert (state, fix) == ("fail", 'pip install "reeltune[s3]"')
+    assert "s3fs is not installed" in text
+
+
+def test_a_table_of_captions_that_is_not_there_fails(place: Path, quick: None, capsys) -> None:
+    entry = DATASETS[0] | {"caption_strategy": "parquet", "parquet": {"path": "captions.parquet"}}
+    (place / "data.json").write_text(json.dumps([entry, DATASETS[1]]))
+    found = states(capsys)
+    assert found["clips a"][0] == "ok"
+    assert found["captions a"][:2] == ("fail", "captions.parquet is no file")
 
 
 def test_a_model_that_is_nowhere_fails(place: Path, quick: None, capsys) -> None:

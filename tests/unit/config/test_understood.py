@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reeltune.config.dataset_file import STORE_NAMES
 from reeltune.config.foreign import DATASET_INERT, DATASET_NOT_YET, INERT, NOT_YET
 from reeltune.config.load import Loaded, load_config, load_run
 from reeltune.config.root import HIDDEN, Config, canonical_names
@@ -121,8 +122,8 @@ def test_every_missing_option_is_refused_with_what_there_is(tmp_path) -> None:
 
 
 def test_every_inert_key_of_a_dataset_is_accepted_with_its_reason(tmp_path) -> None:
-    clips, text = (dict.fromkeys(DATASET_INERT, "anything") for _ in range(2))
-    loaded = run_of(tmp_path, {}, clips=clips, text=text)
+    anything = dict.fromkeys(DATASET_INERT, "anything")
+    loaded = run_of(tmp_path, {}, clips=anything | dict.fromkeys(STORE_NAMES, TEXT["id"]), text=anything)
     found = {note.about: (note.kind, note.text) for note in loaded.notes}
     for name, reason in DATASET_INERT.items():
         assert found[f"a.{name}"] == found[f"t.{name}"] == ("inert", reason)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from reeltune.data.buckets import Sizing, bucket_size, cover, is_large_enough, size_in
+from reeltune.data.buckets import Sizing, bucket_size, cover, is_large_enough, is_larger, reduced, shape_size, size_in
 
 # Worked by hand for alignment 32 and aspect ratios of two decimals; squares by the same rounding as the rest.
 SIZINGS = [
@@ -88,6 +88,30 @@ def test_minimum_size_is_compared_with_the_clips_own_size():
 
 
 @pytest.mark.parametrize("kind", ["pixel", "area", "pixel_area"])
-@pytest.mark.parametrize("size", [(640, 360), (641, 359), (479, 1), (4096, 2160)])
+@pytest.mark.parametrize("size", [(640, 360), (641, 359), (479, 1), (4096, 2160), (16383, 16381)])
 def test_the_suggested_minimum_admits_the_clip(kind: str, size: tuple[int, int]):
     assert is_large_enough(*size, minimum=size_in(*size, kind), resolution_type=kind)
+
+
+@pytest.mark.parametrize(("kind", "maximum"), [("pixel", 480.0), ("area", 0.2304), ("pixel_area", 480.0)])
+def test_a_clip_is_larger_than_a_maximum_when_it_exceeds_it(kind: str, maximum: float):
+    assert not is_larger(480, 480, maximum=maximum, resolution_type=kind)
+    assert is_larger(481, 481, maximum=maximum, resolution_type=kind)
+    # One side more is a larger area, and no longer shorter side.
+    assert is_larger(481, 480, maximum=maximum, resolution_type=kind) == (kind != "pixel")
+
+
+def test_a_shape_has_the_size_of_a_clip_of_that_shape():
+    assert all(shape_size(w / h, s) == bucket_size(w, h, s) for w, h in TARGETS for s in SIZINGS)
+
+
+def test_a_reduced_clip_has_the_wanted_size_and_its_own_shape():
+    assert reduced(1920, 1080, size=720.0, resolution_type="pixel") == (1280, 720)
+    assert reduced(1080, 1920, size=0.9216, resolution_type="area") == (720, 1280)
+    assert reduced(1920, 1080, size=960.0, resolution_type="pixel_area") == (1280, 720)
+    assert reduced(3000, 10, size=1.2, resolution_type="pixel") == (300, 1)
+
+
+def test_a_reduced_clip_is_never_larger_than_the_clip():
+    assert reduced(640, 360, size=720.0, resolution_type="pixel") == (640, 360)
+    assert reduced(640, 360, size=9.0, resolution_type="area") == (640, 360)

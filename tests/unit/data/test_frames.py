@@ -8,12 +8,12 @@ import pytest
 from helpers.clips import clip_info, even_times, frames_shown
 from reeltune.contracts.clip import ClipInfo
 from reeltune.data.frames import (
-    first_window,
     frame_indices,
     frames_at_rate,
     frames_available,
     source_seconds,
     training_rate,
+    window,
 )
 
 RATES = [12, 16, 24, 25, 30, 48, 50, 60, 120, Fraction(25, 2), Fraction(24000, 1001), Fraction(30000, 1001)]
@@ -35,7 +35,7 @@ def test_at_the_models_rate_every_frame_is_taken(frames: int):
     assert rate.one_to_one
     assert frames_available(info, rate) == frames
     assert frames_at_rate(info, 16.0) == frames
-    assert first_window(info, rate, num_frames=frames) == tuple(range(frames))
+    assert window(info, rate, num_frames=frames) == tuple(range(frames))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_native_takes_the_clips_own_frames():
     info = clip_info(50, 60)
     rate = training_rate(info, setting="native", model_fps=16.0)
     assert (rate.fps, frames_available(info, rate)) == (60, 50)
-    assert first_window(info, rate, num_frames=49) == tuple(range(49))
+    assert window(info, rate, num_frames=49) == tuple(range(49))
 
 
 def test_73_frames_at_16_fps_are_4_56_seconds():
@@ -94,6 +94,21 @@ def test_the_rounding_of_float_seconds_moves_no_frame():
     info = ClipInfo(64, 64, times_s=tenths[:-1], end_s=tenths[-1])
     assert frames_at_rate(info, 10.0) == 50
     assert frame_indices(info, num_frames=50, fps=10.0) == tuple(range(50))
+
+
+@pytest.mark.parametrize("fps", [24, 30, 12])
+@pytest.mark.parametrize("start", [0, 1, 7, 40])
+def test_a_window_shows_what_is_on_screen_from_its_start_on(fps: int, start: int):
+    info = clip_info(120, fps)
+    rate = training_rate(info, setting="model", model_fps=16.0)
+    shown = frames_shown(even_times(120, fps), count=start + 17, fps=16)
+    assert list(window(info, rate, num_frames=17, start=start)) == shown[start:]
+
+
+def test_a_window_at_the_models_rate_is_a_run_of_frames():
+    info = clip_info(100, 15)
+    rate = training_rate(info, setting="model", model_fps=16.0)
+    assert window(info, rate, num_frames=81, start=19) == tuple(range(19, 100))
 
 
 def test_a_single_frame_is_one_frame_at_any_rate():

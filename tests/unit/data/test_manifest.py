@@ -1,29 +1,17 @@
+"""What is said of the files: counts, shapes, rates, and every reason."""
+
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from helpers.clips import clip_info
-from reeltune.config.datasets import VideoOptions
-from reeltune.contracts.clip import Bucket, FileRef, ManifestRow, Placement, Sample
-from reeltune.data.frames import first_window, training_rate
-from reeltune.data.manifest import rate_notes, require_usable, summary, write_manifest
+from helpers.rows import RULES, left_out, used, windows
+from reeltune.contracts.clip import ManifestRow
+from reeltune.data.manifest import files_of, left_out_by_kind, rate_notes, require_usable, summary, used_files, why
 from reeltune.errors import DataError
-
-
-def used(name: str, *, width: int = 640, height: int = 352, fps: float = 24) -> ManifestRow:
-    info = clip_info(200, fps)
-    rate = training_rate(info, setting="model", model_fps=16.0)
-    indices = first_window(info, rate, num_frames=73)
-    placement = Placement(Bucket(width, height, 73), indices, width, height, crop_left=0, crop_top=0)
-    sample = Sample("clips", FileRef(Path(name), 1, 1), info, placement, captions=("ein Käfer",))
-    return ManifestRow(Path(name), sample)
-
-
-def left_out(name: str, reason: str = "too short: 3 frames") -> ManifestRow:
-    return ManifestRow(Path(name), sample=None, reason=reason)
 
 
 def test_summary_counts_buckets_and_names_what_was_left_out():
@@ -45,7 +33,7 @@ def test_summary_names_twenty_and_counts_the_rest():
 
 def test_rate_notes_say_how_much_of_the_source_a_sample_spans():
     rows = [used("a.mp4"), used("b.mp4"), used("c.mp4", fps=15), left_out("d.mp4")]
-    assert rate_notes(rows, VideoOptions(), model_fps=16.0) == [
+    assert rate_notes(rows, RULES) == [
         "2 clips: 24.0 -> 16.0 fps: 73 frames = 4.56 s of source",
         "1 clip: 15.0 fps taken one to one as 16.0 (1.07 times as fast): 73 frames = 4.87 s of source",
     ]
@@ -63,25 +51,43 @@ def test_no_usable_clip_is_an_error_with_a_table_of_reasons():
     require_usable([*rows, used("a.mp4")])
 
 
-def test_manifest_has_one_object_per_file_with_the_same_keys(tmp_path: Path):
-    rows = [used("a.mp4"), left_out("d.mp4")]
-    path = tmp_path / "run" / "manifest.jsonl"
-    write_manifest(rows, path)
-    first, second = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    assert list(first) == list(second) == ["path", "used", "reason", "bucket", "frames", "source", "captions"]
-    assert first == {
-        "path": "a.mp4",
-        "used": True,
-        "reason": "",
-        "bucket": "640x352x73",
-        "frames": {"first": 0, "last": 108, "count": 73},
-        "source": {"width": 1280, "height": 720, "frames": 200, "fps": 24.0},
-        "captions": ["ein Käfer"],
+def test_windows_are_counted_apart_from_files() -> None:
+    rows = [*windows("a.mp4", 3), used("b.mp4"), left_out("c.mp4")]
+    assert summary(rows)[:2] == [
+        "3 clips: 2 used as 4 windows in 1 bucket, 1 left out",
+        "  640x352x73: 4 windows",
+    ]
+    assert rate_notes(rows, RULES) == ["4 windows: 24.0 -> 16.0 fps: 73 frames = 4.56 s of source"]
+    assert (len(files_of(rows)), used_files(rows)) == (3, 2)
+
+
+def test_each_dataset_has_its_own_lines_where_there_are_several() -> None:
+    rows = [used("a.mp4"), left_out("b.mp4"), used("a.mp4", dataset="other"), used("c.mp4", dataset="other")]
+    assert summary(rows) == [
+        "clips: 2 clips: 1 used in 1 bucket, 1 left out",
+        "  640x352x73: 1 clip",
+        "  left out b.mp4: too short: 3 frames",
+        "other: 2 clips: 2 used in 1 bucket, 0 left out",
+        "  640x352x73: 2 clips",
+    ]
+
+
+def test_a_picture_has_no_rate() -> None:
+    row = used("a.png")
+    assert row.sample
+    picture = replace(row, sample=replace(row.sample, info=clip_info(1, 25)))
+    assert rate_notes([picture], RULES) == ["1 clip: a picture, trained as one frame"]
+
+
+def test_a_file_is_named_by_where_it_comes_from() -> None:
+    row = ManifestRow(Path("mirror/a.mp4"), None, "too short: 3 frames", "clips", "s3://bucket/a.mp4")
+    assert summary([row])[-1] == "  left out s3://bucket/a.mp4: too short: 3 frames"
+
+
+def test_reasons_are_grouped_by_their_kind() -> None:
+    rows = [left_out("a", "x: one"), left_out("b", "y: two; do: this"), left_out("c", "y: three"), used("d.mp4")]
+    assert {kind: [why(row) for row in group] for kind, group in left_out_by_kind(rows).items()} == {
+        "y": ["two; do: this", "three"],
+        "x": ["one"],
     }
-    assert (second["used"], second["reason"], second["bucket"]) == (False, "too short: 3 frames", None)
-    assert [path.name for path in path.parent.iterdir()] == ["manifest.jsonl"]
-
-
-def test_a_file_name_that_is_not_utf8_can_be_listed_and_read_back(tmp_path: Path):
-    write_manifest([left_out("a\udcff.mp4")], tmp_path / "m.jsonl")
-    assert json.loads((tmp_path / "m.jsonl").read_text(encoding="utf-8"))["path"] == "a\udcff.mp4"
+    assert list(left_out_by_kind(rows)) == ["y", "x"]

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,23 +14,29 @@ import pytest
 
 from helpers.clips import even_times, indexed_frames, write_clip
 from reeltune.contracts.clip import ClipInfo, FileRef
-from reeltune.data import memory as module
 from reeltune.data.memory import VERSION, ClipMemory
 from reeltune.data.probe import probe
 from reeltune.errors import UnreadableFile
 
+SEEN: list[Path] = []
+
 
 @pytest.fixture
-def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def looked_at() -> list[Path]:
     """The files that were really looked at, in order."""
-    seen: list[Path] = []
+    SEEN.clear()
+    return SEEN
 
-    def look(path: Path) -> ClipInfo:
-        seen.append(path)
-        return probe(path)
 
-    monkeypatch.setattr(module, "probe", look)
-    return seen
+def look(memory: ClipMemory, file: FileRef) -> ClipInfo:
+    """Ask the memory first and the file where it knows nothing, as an inspection does."""
+    known = memory.recall(file)
+    if known is not None:
+        return known
+    SEEN.append(file.path)
+    info = probe(file.path)
+    memory.keep(file, info)
+    return info
 
 
 def ref(path: Path) -> FileRef:
@@ -47,29 +54,38 @@ def clip_at(folder: Path, *, frames: int = 12) -> Path:
 def test_what_is_remembered_is_what_was_seen_bit_for_bit(tmp_path: Path, looked_at: list[Path]) -> None:
     clip, place = clip_at(tmp_path), tmp_path / "cache/clips.json"
     first = ClipMemory(place)
-    seen = first.probe(ref(clip))
+    seen = look(first, ref(clip))
     first.save()
-    remembered = ClipMemory(place).probe(ref(clip))
+    remembered = look(ClipMemory(place), ref(clip))
     assert looked_at == [clip]
     assert remembered == seen == probe(clip)
     assert [time.hex() for time in remembered.times_s] == [time.hex() for time in seen.times_s]
     assert any(time != round(time, 6) for time in seen.times_s), "short decimals would survive any way of writing"
 
 
-def test_every_number_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_number_survives(tmp_path: Path) -> None:
     times = (0.0, 5e-324, 0.1, math.nextafter(0.1, 1), 1 / 3, 1e300)
     info = ClipInfo(192, 108, times, end_s=math.nextafter(1e300, math.inf))
-    monkeypatch.setattr(module, "probe", lambda path: info)
-    (tmp_path / "a.mp4").write_bytes(b"x")
+    file = FileRef(tmp_path / "a.mp4", 1, 1)
     memory = ClipMemory(tmp_path / "clips.json")
-    memory.probe(ref(tmp_path / "a.mp4"))
+    memory.keep(file, info)
     memory.save()
-    assert ClipMemory(tmp_path / "clips.json").probe(ref(tmp_path / "a.mp4")) == info
+    assert ClipMemory(tmp_path / "clips.json").recall(file) == info
+
+
+def test_a_file_from_elsewhere_is_known_by_its_address_and_version(tmp_path: Path) -> None:
+    info = ClipInfo(192, 108, (0.0,), end_s=1.0)
+    file = FileRef(tmp_path / "fetched.mp4", 0, 0, url="s3://clips/a.mp4", version="etag1")
+    memory = ClipMemory(tmp_path / "clips.json")
+    memory.keep(file, info)
+    assert memory.recall(replace(file, path=tmp_path / "other.mp4", mtime_ns=7)) == info
+    assert memory.recall(replace(file, version="etag2")) is None
+    assert memory.recall(replace(file, url="s3://clips/b.mp4")) is None
 
 
 def test_a_clip_is_looked_at_once_in_a_run_even_without_a_file(tmp_path: Path, looked_at: list[Path]) -> None:
     memory, clip = ClipMemory(tmp_path / "clips.json"), clip_at(tmp_path)
-    assert memory.probe(ref(clip)) == memory.probe(ref(clip))
+    assert look(memory, ref(clip)) == look(memory, ref(clip))
     assert looked_at == [clip]
 
 
@@ -83,7 +99,7 @@ def test_a_clip_that_changed_is_looked_at_again(tmp_path: Path, looked_at: list[
         FileRef(clip, file.size_bytes + 1, file.mtime_ns + 1),
     ):
         memory = ClipMemory(place)
-        memory.probe(changed)
+        look(memory, changed)
         memory.save()
     assert len(looked_at) == 3, "the last one is as it was"
 
@@ -93,7 +109,7 @@ def test_another_content_is_seen(tmp_path: Path) -> None:
     for frames in (12, 20):
         clip = clip_at(tmp_path, frames=frames)
         memory = ClipMemory(place)
-        assert memory.probe(ref(clip)).frames == frames
+        assert look(memory, ref(clip)).frames == frames
         memory.save()
 
 
@@ -102,9 +118,9 @@ def test_one_file_is_one_clip_by_whatever_path(
 ) -> None:
     clip = clip_at(tmp_path)
     memory = ClipMemory(tmp_path / "clips.json")
-    memory.probe(ref(clip))
+    look(memory, ref(clip))
     monkeypatch.chdir(tmp_path)
-    memory.probe(ref(Path("a.mp4")))
+    look(memory, ref(Path("a.mp4")))
     assert looked_at == [clip]
 
 
@@ -113,7 +129,7 @@ def test_a_name_that_is_not_utf_8_is_remembered(tmp_path: Path, looked_at: list[
     clip = clip_at(tmp_path).rename(tmp_path / os.fsdecode(b"caf\xe9.mp4"))
     for _ in range(2):
         memory = ClipMemory(place)
-        assert memory.probe(ref(clip)).frames == 12
+        assert look(memory, ref(clip)).frames == 12
         memory.save()
     assert looked_at == [clip]
 
@@ -124,7 +140,7 @@ def test_a_file_that_cannot_be_read_is_looked_at_again(tmp_path: Path, looked_at
     for _ in range(2):
         memory = ClipMemory(place)
         with pytest.raises(UnreadableFile):
-            memory.probe(ref(clip))
+            look(memory, ref(clip))
         memory.save()
     assert looked_at == [clip, clip]
 
@@ -134,10 +150,10 @@ def test_a_file_that_was_mended_is_read(tmp_path: Path) -> None:
     broken.write_bytes(b"no video" * 40)
     memory = ClipMemory(place)
     with pytest.raises(UnreadableFile):
-        memory.probe(ref(broken))
+        look(memory, ref(broken))
     memory.save()
     clip_at(tmp_path)
-    assert ClipMemory(place).probe(ref(broken)).frames == 12
+    assert look(ClipMemory(place), ref(broken)).frames == 12
 
 
 @pytest.mark.parametrize(
@@ -158,9 +174,9 @@ def test_a_damaged_memory_is_none(tmp_path: Path, looked_at: list[Path], content
     place, clip = tmp_path / "clips.json", clip_at(tmp_path)
     place.write_bytes(content if isinstance(content, bytes) else content.encode())
     memory = ClipMemory(place)
-    assert memory.probe(ref(clip)).frames == 12
+    assert look(memory, ref(clip)).frames == 12
     memory.save()
-    ClipMemory(place).probe(ref(clip))
+    look(ClipMemory(place), ref(clip))
     assert looked_at == [clip], "it was written anew, whole"
 
 
@@ -182,7 +198,7 @@ def test_a_damaged_entry_is_looked_at_again(tmp_path: Path, damage: dict[str, ob
     content = json.loads(place.read_text())
     content["clips"][str(clip)] |= damage
     place.write_text(json.dumps(content))
-    assert ClipMemory(place).probe(ref(clip)) == probe(clip)
+    assert look(ClipMemory(place), ref(clip)) == probe(clip)
 
 
 @pytest.mark.parametrize("key", ["stamp", "width", "height", "times", "end_s"])
@@ -192,7 +208,7 @@ def test_an_entry_that_lacks_something_is_looked_at_again(tmp_path: Path, key: s
     content = json.loads(place.read_text())
     del content["clips"][str(clip)][key]
     place.write_text(json.dumps(content))
-    assert ClipMemory(place).probe(ref(clip)) == probe(clip)
+    assert look(ClipMemory(place), ref(clip)) == probe(clip)
 
 
 def test_what_another_version_saw_does_not_count(tmp_path: Path, looked_at: list[Path]) -> None:
@@ -200,7 +216,7 @@ def test_what_another_version_saw_does_not_count(tmp_path: Path, looked_at: list
     _remember(place, clip)
     content = json.loads(place.read_text())
     place.write_text(json.dumps(content | {"version": VERSION + 1}))
-    ClipMemory(place).probe(ref(clip))
+    look(ClipMemory(place), ref(clip))
     assert looked_at == [clip, clip]
 
 
@@ -219,12 +235,12 @@ def test_a_folder_that_cannot_be_written_is_no_trouble(tmp_path: Path, caplog: p
     (tmp_path / "cache").write_text("")
     with caplog.at_level(logging.INFO, logger="reeltune"):
         memory, clip = ClipMemory(tmp_path / "cache/clips.json"), clip_at(tmp_path)
-        assert memory.probe(ref(clip)).frames == 12
+        assert look(memory, ref(clip)).frames == 12
         memory.save()
     assert caplog.records == []
 
 
 def _remember(place: Path, clip: Path) -> None:
     memory = ClipMemory(place)
-    memory.probe(ref(clip))
+    look(memory, ref(clip))
     memory.save()

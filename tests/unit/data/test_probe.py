@@ -144,9 +144,9 @@ def bad_file(path: Path, kind: str) -> None:
         ("text", "not a video"),
         ("empty", "empty file"),
         ("audio", "no video stream, only audio"),
-        ("cut", r"cut off after \d+ frames"),
+        ("cut", r"cut off or damaged: \d+ bytes are missing at its end"),
         ("gone", "No such file"),
-        ("folder", "Is a directory"),
+        ("folder", "not a regular file but a folder"),
     ],
 )
 def test_unreadable_files_say_why_in_words(tmp_path: Path, kind: str, reason: str):

@@ -1,16 +1,17 @@
-"""The order of samples and the contents of batches are functions of their position."""
+"""The order of a run is a function of seed and position, and datasets come as often as their weights say."""
 
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 
 import pytest
-import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from reeltune.contracts.batch import Batch
 from reeltune.contracts.clip import Bucket
-from reeltune.data.batches import BatchSource, Captions, Item, Stored
 from reeltune.data.sampler import Order, Place
+from reeltune.data.weights import Weights
 from reeltune.randomness import Draws
 
 SMALL, LARGE = Bucket(64, 64, 5), Bucket(96, 64, 5)
@@ -21,12 +22,23 @@ def order(seed: int = 1, batch_size: int = 2) -> Order:
     return Order(PLACES, batch_size=batch_size, draws=Draws(seed))
 
 
+def weighted(sizes: dict[str, int], weights: Weights | None = None, *, batch_size: int = 1) -> Order:
+    """Return the order of datasets of so many clips of one bucket, in one list one after the other."""
+    places = [Place(SMALL, dataset=name) for name, size in sizes.items() for _ in range(size)]
+    return Order(places, batch_size=batch_size, draws=Draws(3), weights=weights)
+
+
+def epochs_of(drawn: Order, number: int) -> list[list[tuple[int, ...]]]:
+    """Return the micro-batches of the first epochs."""
+    return [
+        [drawn.micro_batch(place) for place in range(drawn.batches_until(epoch), drawn.batches_until(epoch + 1))]
+        for epoch in range(number)
+    ]
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
 def test_an_epoch_shows_every_sample_as_often_as_it_should(batch_size: int) -> None:
-    epoch = order(batch_size=batch_size)
-    for number in range(3):
-        start = number * epoch.batches_per_epoch
-        batches = [epoch.micro_batch(start + place) for place in range(epoch.batches_per_epoch)]
+    for batches in epochs_of(order(batch_size=batch_size), 3):
         shown = Counter(index for batch in batches for index in batch)
         assert shown == {**dict.fromkeys(range(9), 1), 9: 3}
         assert all(len({PLACES[index].bucket for index in batch}) == 1 for batch in batches)
@@ -34,8 +46,7 @@ def test_an_epoch_shows_every_sample_as_often_as_it_should(batch_size: int) -> N
 
 
 def test_a_smaller_last_batch_is_trained() -> None:
-    sizes = Counter(len(order().micro_batch(place)) for place in range(order().batches_per_epoch))
-    assert sizes == {2: 5, 1: 2}
+    assert Counter(len(batch) for batch in epochs_of(order(), 1)[0]) == {2: 5, 1: 2}
 
 
 def test_epochs_differ_and_any_position_can_be_asked_first() -> None:
@@ -47,80 +58,117 @@ def test_epochs_differ_and_any_position_can_be_asked_first() -> None:
     assert order(seed=2).micro_batch(0) != one.micro_batch(0) or order(seed=2).micro_batch(1) != one.micro_batch(1)
 
 
-class Tensors:
-    """A cache of tensors that are their keys."""
-
-    def read(self, key: str) -> torch.Tensor:
-        kind, _, number = key.partition(":")
-        shape = (16, 2, 8, 8) if kind == "latent" else (1 + int(number), 4)
-        tensor = torch.full(shape, float(number))
-        if kind == "text":
-            tensor[:, 1] = 99
-        return tensor
-
-
-def lengths_of(batch: Batch) -> list[int]:
-    """Return how many rows of each sample's text are its own; the sentinel 99 ends each."""
-    return [int((row[:, 1] == 99).nonzero()[-1]) + 1 for row in batch.text]
-
-
-def source(*, dropout: float = 0.0, accumulation: int = 2) -> BatchSource:
-    items = [
-        Item(
-            f"clip-{index}",
-            place.bucket,
-            Stored(Tensors(), f"latent:{index}"),
-            f"latent:{index}",
-            (f"text:{index}", f"text:{index + 20}"),
-        )
-        for index, place in enumerate(PLACES)
+def test_the_order_of_one_dataset_is_what_it_was_before_there_were_weights() -> None:
+    # Written down from the release before: runs that were begun with it go on with the same samples.
+    assert [order().micro_batch(position) for position in range(14)] == [
+        *((0,), (6,), (5, 9), (8, 7), (9, 9), (4, 2), (3, 1)),
+        *((6, 7), (9, 9), (4, 2), (8,), (3,), (5, 9), (0, 1)),
     ]
-    captions = Captions(Tensors(), "text:0", dropout)
-    return BatchSource(items, captions, order(), Draws(1), batch_size=2, accumulation=accumulation)
 
 
-def test_a_batch_holds_what_its_ids_say() -> None:
-    batch = source().batch(3)
-    for row, name in enumerate(batch.ids):
-        number = int(name.removeprefix("clip-"))
-        assert (batch.latents[row] == number).all()
-        length = lengths_of(batch)[row]
-        caption = batch.text[row, 0, 0].item()
-        assert caption in (number, number + 20)
-        assert length == 1 + caption
-        assert (batch.text[row, :length, 0] == caption).all()
-        assert (batch.text[row, length:] == 0).all()
+def test_a_batch_never_mixes_datasets_and_all_are_shown_whole_when_their_weights_are_equal() -> None:
+    places = [Place((SMALL, LARGE)[index % 2], 1 + index % 3, "abc"[index % 5 % 3]) for index in range(23)]
+    drawn = Order(places, batch_size=3, draws=Draws(0))
+    assert drawn.is_even
+    for batches in epochs_of(drawn, 3):
+        assert all(len({(places[one].dataset, places[one].bucket) for one in batch}) == 1 for batch in batches)
+        shown = Counter(index for batch in batches for index in batch)
+        assert shown == {index: place.times for index, place in enumerate(places)}
+    # Datasets are mixed in time, too: their turns are shuffled.
+    turns = [places[batch[0]].dataset for batch in epochs_of(drawn, 1)[0]]
+    assert turns != sorted(turns)
 
 
-def test_reading_ahead_gives_the_same_batches_from_any_start() -> None:
-    whole = [batch.ids for batch in source().read_from(0, end=12)]
-    assert [batch.ids for batch in source().read_from(5, end=12)] == whole[5:]
-    assert len(whole) == 12
+@pytest.mark.parametrize(
+    ("sizes", "weights", "expected"),
+    [
+        # By size, a probability says how much of a dataset comes for a whole of the most probable one.
+        ({"a": 12, "b": 30}, Weights(), {"a": 12, "b": 30}),
+        ({"a": 12, "b": 30}, Weights({"a": 0.5, "b": 0.5}), {"a": 12, "b": 30}),
+        ({"a": 12, "b": 30}, Weights({"b": 0.1}), {"a": 12, "b": 3}),
+        ({"a": 12, "b": 30}, Weights({"a": 0.3, "b": 0.1}), {"a": 12, "b": 10}),
+        ({"a": 12, "b": 7}, Weights({"b": 0.5}), {"a": 12, "b": Fraction(7, 2)}),
+        # Uniform, it is the weight itself: the small dataset whole, the large one as often.
+        ({"a": 12, "b": 30}, Weights(by_size=False), {"a": 12, "b": 12}),
+        ({"a": 12, "b": 30}, Weights({"a": 0.2, "b": 0.8}, by_size=False), {"a": Fraction(15, 2), "b": 30}),
+        ({"a": 5}, Weights({"a": 0.01}), {"a": 5}),
+    ],
+)
+def test_an_epoch_has_what_the_weights_say(
+    sizes: dict[str, int], weights: Weights, expected: dict[str, Fraction]
+) -> None:
+    assert weights.per_epoch(sizes) == expected
+    drawn, names = weighted(sizes, weights), [name for name, size in sizes.items() for _ in range(size)]
+    assert drawn.batches_per_epoch == sum(expected.values())
+    counts = Counter(names[index] for batches in epochs_of(drawn, 20) for (index,) in batches)
+    assert counts == {name: 20 * batches for name, batches in expected.items()}
 
 
-def test_captions_are_dropped_as_often_as_asked_and_all_of_several_are_used() -> None:
-    texts = source(dropout=0.25, accumulation=1)
-    captions = Counter()
-    for position in range(700):
-        batch = texts.batch(position)
-        captions.update(
-            "empty" if int(length) == 1 and name != "clip-0" else "own"
-            for name, length in zip(batch.ids, lengths_of(batch), strict=True)
-        )
-    share = captions["empty"] / captions.total()
-    # Clip 0 cannot be told from the empty caption and is one of twelve; three standard deviations of 1100 draws.
-    assert abs(share - 0.25 * 11 / 12) < 0.04
-    second = Counter(bool(int(n) > 20) for p in range(100) for n in lengths_of(source().batch(p)))
-    assert min(second.values()) > 50
+@settings(max_examples=50)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    probabilities=st.lists(st.sampled_from([0.01, 0.1, 0.3, 0.5, 1.0, 3.7]), min_size=4, max_size=4),
+    by_size=st.booleans(),
+    batch_size=st.integers(1, 3),
+)
+def test_over_many_epochs_shares_are_the_weights_and_every_clip_comes_equally_often(
+    sizes: list[int], probabilities: list[float], by_size: bool, batch_size: int
+) -> None:
+    clips = {f"d{number}": size for number, size in enumerate(sizes)}
+    chosen = dict(zip(clips, probabilities, strict=False))
+    drawn = weighted(clips, Weights(chosen, by_size=by_size), batch_size=batch_size)
+    names = [name for name, size in clips.items() for _ in range(size)]
+    batches = [batch for epoch in epochs_of(drawn, 12) for batch in epoch]
+    assert len(batches) == drawn.batches_until(12)
+
+    # A dataset's weight is its probability, by size times its batches of a pass; one batch is lost to rounding.
+    own = {name: -(-size // batch_size) for name, size in clips.items()}
+    weights = {name: chosen[name] * (own[name] if by_size else 1) for name in clips}
+    drawn_of = Counter(names[batch[0]] for batch in batches)
+    whole = max(clips, key=lambda name: weights[name] / own[name])
+    assert drawn_of[whole] == 12 * own[whole]
+    for name in clips:
+        assert abs(drawn_of[name] - 12 * own[whole] * weights[name] / weights[whole]) <= 1 + 1e-9
+
+    shown = Counter(index for batch in batches for index in batch)
+    for name in clips:
+        counts = [shown[index] for index, own_name in enumerate(names) if own_name == name]
+        assert max(counts) - min(counts) <= 1
+
+    # Any position says its epoch, and what is seen until there.
+    for position in (0, 1, len(batches) // 2, len(batches) - 1):
+        epoch = drawn.epoch_of(position)
+        assert drawn.batches_until(epoch) <= position < drawn.batches_until(epoch + 1)
+        seen = {index for batch in batches[:position] for index in batch}
+        assert drawn.seen(position) == {
+            name: (sum(names[index] == name for index in seen), size) for name, size in clips.items()
+        }
 
 
-def test_a_failing_read_reaches_the_loop() -> None:
-    class Broken:
-        def read(self, key: str) -> torch.Tensor:
-            raise OSError("disk gone")
+def test_a_rare_dataset_goes_on_where_it_stopped() -> None:
+    drawn = weighted({"a": 10, "b": 40}, Weights({"b": 0.1}))
+    # Four of forty an epoch: ten epochs show each once, and the next ten each once more, in another order.
+    of_b = [[index for (index,) in batches if index >= 10] for batches in epochs_of(drawn, 20)]
+    assert {len(one) for one in of_b} == {4}
+    first, second = (sum(part, []) for part in (of_b[:10], of_b[10:]))
+    assert sorted(first) == sorted(second) == list(range(10, 50))
+    assert first != second
 
-    broken = source()
-    item = Item("clip", SMALL, Stored(Broken(), "latent:0"), "latent:0", ("text:0",))
-    batches = BatchSource([item] * 10, broken.captions, order(), Draws(1), batch_size=2, accumulation=1)
-    with pytest.raises(OSError, match="disk gone"):
-        next(batches.read_from(0, end=5))
+
+def test_weighted_orders_can_be_asked_anywhere_first() -> None:
+    sizes, weights = {"a": 7, "b": 11, "c": 5}, Weights({"b": 0.15, "c": 0.7})
+    whole = weighted(sizes, weights)
+    expected = [whole.micro_batch(position) for position in range(100)]
+    assert [weighted(sizes, weights).micro_batch(90 + place) for place in range(10)] == expected[90:]
+
+
+def test_what_an_epoch_shows_of_each_bucket_is_a_part_of_a_pass() -> None:
+    places = [Place(SMALL, 2, "a")] * 3 + [Place(LARGE, 1, "b")] * 4 + [Place(SMALL, 1, "b")] * 5
+    drawn = Order(places, batch_size=4, draws=Draws(0), weights=Weights({"a": 1.0, "b": 0.5}))
+    shown = [(group.dataset, group.bucket, group.samples, group.batches) for group in drawn.groups]
+    # Six of `a` in two batches; of `b` half of four in one and of five in two.
+    half = Fraction(1, 2)
+    assert shown == [("a", SMALL, 6, 2), ("b", SMALL, 5 * half, 1), ("b", LARGE, 2, half)]
+    assert drawn.batches_per_epoch == 3 + half
+    assert drawn.parts == {"a": 1, "b": 0.5}
+    assert drawn.shares == {"a": 2 / 3.5, "b": 1.5 / 3.5}

@@ -34,7 +34,7 @@ def alive(kind: type) -> int:
 
 def test_parts_that_are_kept_are_loaded_once(tiny_model: Path) -> None:
     wan = opened(tiny_model, keep=True)
-    frames, encoded = torch.linspace(-1, 1, 3 * 32 * 32).view(3, 1, 32, 32), []
+    frames, encoded = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 1, 32, 32), []
     for _ in range(2):
         with wan.text_encoder(CPU) as encode_text, wan.video_encoder(CPU) as encode_video:
             encoded.append((encode_text(["a circle"])[0], encode_video(frames)))

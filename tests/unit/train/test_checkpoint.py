@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,9 @@ class Weights:
         with torch.no_grad():
             for name, parameter in self.tensors.items():
                 parameter.copy_(tensors[name])
+
+    def disabled(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def state_after(steps: int, optimizer: str = "torch-adamw") -> TrainState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,9 @@ class Weights:
         with torch.no_grad():
             for name, parameter in self.tensors.items():
                 parameter.copy_(tensors[name])
+
+    def disabled(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def state(name: str) -> TrainState:

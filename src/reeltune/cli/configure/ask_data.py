@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from reeltune.cli.configure.cards import Card
-from reeltune.cli.configure.folder import Folder, Length, lengths, look, remarks, suggested_length, summary
+from reeltune.cli.configure.folder import (
+    Folder,
+    Length,
+    lengths,
+    list_files,
+    look,
+    remarks,
+    suggested_length,
+    summary,
+)
 from reeltune.cli.configure.questions import Choice, Question, answer, say, something_typed
 from reeltune.cli.configure.settings import Captions
 from reeltune.cli.configure.talk import Talk
 from reeltune.contracts.facts import Facts
-from reeltune.data.sources import find_media
 from reeltune.errors import DataError
 
 STILL = 17
@@ -21,8 +29,8 @@ def ask_folder(talk: Talk, facts: Facts) -> Folder:
     present = talk.datasets.entry.get("instance_data_dir") if talk.datasets.entry else None
     question = Question(
         "Folder of your clips?",
-        "Videos (mp4, mov, mkv, ...) with a text file of the same name beside each: clip.mp4 and clip.txt. They are "
-        "only read. Tab completes names.",
+        "Videos (mp4, mov, mkv, ...), or pictures alone, with a text file of the same name beside each: clip.mp4 and "
+        "clip.txt. They are only read. Tab completes names.",
         default=str(present) if present else "datasets" if _no_clips("datasets") is None else "",
         flag="--data FOLDER",
         is_folder=True,
@@ -39,7 +47,7 @@ def _no_clips(typed: str) -> str | None:
     if not typed.strip():
         return "a folder is needed"
     try:
-        find_media(Path(typed.strip()).expanduser())
+        list_files(Path(typed.strip()))
     except DataError as error:
         return str(error)
     return None
@@ -49,15 +57,15 @@ def ask_captions(talk: Talk, folder: Folder) -> Captions:
     missing = len(folder.clips) - folder.captioned
     if not missing:
         return Captions("textfile")
-    some = Choice("textfile", f"from the text files; clips without one ({missing}) are left out")
+    some = Choice("textfile", f"from the text files; {folder.noun}s without one ({missing}) are left out")
     whole = Choice(
-        "instanceprompt", "one caption for all clips", "A trigger word alone works, a sentence works better."
+        "instanceprompt", f"one caption for all {folder.noun}s", "A trigger word alone works, a sentence works better."
     )
     names = Choice("filename", "from the names of the files", f"Such as: {folder.clips[0].path.stem.replace('_', ' ')}")
     question = Question(
         "Where do captions come from?",
-        f"{missing} of {len(folder.clips)} clips have no text file. What a caption names can be called for later; what "
-        "it leaves out becomes part of every video.",
+        f"{missing} of {len(folder.clips)} {folder.noun}s have no text file. What a caption names can be called for "
+        "later; what it leaves out becomes part of every video.",
         default="textfile" if folder.captioned else "instanceprompt",
         choices=(some, whole, names) if folder.captioned else (whole, names),
     )
@@ -69,16 +77,19 @@ def ask_captions(talk: Talk, folder: Folder) -> Captions:
 
 def _trigger(talk: Talk, folder: Folder) -> str:
     question = Question(
-        "The caption of every clip?",
+        f"The caption of every {folder.noun}?",
         "A word that the model does not know calls the adapter up later; say beside it what it is, as in: a video of "
         "zorbin the cat.",
-        default=f"a video of {folder.name.replace('_', ' ').replace('-', ' ')}",
+        default=f"a {folder.form} of {folder.name.replace('_', ' ').replace('-', ' ')}",
         check=something_typed,
     )
     return talk.asker.ask(question)
 
 
-def ask_frames(talk: Talk, folder: Folder, facts: Facts, *, card: Card | None) -> int:
+def ask_frames(talk: Talk, folder: Folder, facts: Facts, *, card: Card | None) -> int | None:
+    """Return the length of a sample; None for pictures, which have one frame."""
+    if folder.kind == "image":
+        return None
     most = card.num_frames if card else 81
     offered = lengths(folder.clips, most=most, usable_frames=facts.geometry.usable_frames)
     suggested = suggested_length(offered, len(folder.clips))

@@ -16,7 +16,7 @@ def ask_steps(talk: Talk, folder: Folder, goal: str | None, *, batch_size: int) 
     steps = suggested if goal or not present else int(present)
     question = Question(
         "Steps of training?",
-        f"One step is {batch_size} of {clips} clips, so that {steps} steps show each about "
+        f"One step is {batch_size} of {clips} {folder.noun}s, so that {steps} steps show each about "
         f"{steps * batch_size / clips:.0f} times. Adapters are saved along the way: the best may not be the last.",
         default=str(steps),
         flag="max_train_steps=N",

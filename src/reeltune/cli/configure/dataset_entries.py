@@ -1,4 +1,4 @@
-"""The dataset file: read, and edited where its first dataset of clips stands, or made new."""
+"""The dataset file: read, and edited where its first folder of clips or pictures stands, or made new."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reeltune.errors import ConfigError
 class DatasetsFile:
     """A dataset file as it is now. named: as the configuration will name it.
 
-    entry, index: the first dataset of clips in use, and its place in the list; None in a new file.
+    entry, index: the first local dataset in use, and its place in the list; None in a new file.
     note: why it is another one than the configuration names now, empty where it is that one.
     """
 
@@ -65,17 +65,17 @@ def _read(named: str, path: Path) -> DatasetsFile:
         if _is_used(entry):
             return DatasetsFile(named, text_of(path), entry, index)
     raise ConfigError(
-        f'{path} has no dataset of clips in use. Add an entry with "dataset_type": "video" to it, or have a new file '
-        f"written beside it: data_backend_config={path.with_name('datasets.json')}"
+        f'{path} has no local folder of clips in use. Add an entry with "dataset_type": "video" to it, or have a new '
+        f"file written beside it: data_backend_config={path.with_name('datasets.json')}"
     )
 
 
 def edit_datasets(file: DatasetsFile, answers: Answers, options: Sequence[Setting]) -> Draft:
-    """Return the dataset file with the clips' folder, their captions and the length of a sample.
+    """Return the dataset file with the folder, its captions and, for clips, the length of a sample.
 
     options: of the configuration; what the dataset sets for itself follows them.
     """
-    settings = _dataset_settings(answers)
+    settings = _dataset_settings(answers, file.entry or {})
     if file.entry is None:
         entry = _new_entry(answers.folder, settings)
         text = json.dumps([entry, _store()], indent=2, ensure_ascii=False) + "\n"
@@ -88,20 +88,25 @@ def edit_datasets(file: DatasetsFile, answers: Answers, options: Sequence[Settin
 
 
 def _is_used(entry: Any) -> bool:
-    if not isinstance(entry, dict) or entry.get("dataset_type", "video") != "video":
+    if not isinstance(entry, dict) or entry.get("dataset_type", "video") not in ("video", "image"):
+        return False
+    if entry.get("type", "local") != "local":
         return False
     return not (entry.get("disabled") or entry.get("disable"))
 
 
-def _dataset_settings(answers: Answers) -> list[Setting]:
-    settings = [Setting("instance_data_dir", str(answers.folder.path), "your clips; nothing is written there")]
+def _dataset_settings(answers: Answers, entry: Mapping[str, Any]) -> list[Setting]:
+    folder = answers.folder
+    settings = [Setting("instance_data_dir", str(folder.path), f"your {folder.noun}s; nothing is written there")]
+    if folder.kind != entry.get("dataset_type", "video"):
+        settings.append(Setting("dataset_type", folder.kind, f"{folder.noun}s are what is in that folder"))
     captions = answers.captions
     if captions:
         settings.append(Setting("caption_strategy", captions.strategy, "where captions come from"))
         if captions.instance_prompt:
-            settings.append(Setting("instance_prompt", captions.instance_prompt, "the caption of every clip"))
+            settings.append(Setting("instance_prompt", captions.instance_prompt, f"the caption of every {folder.noun}"))
         if captions.allow_missing:
-            settings.append(Setting("allow_missing_captions", True, "clips without a caption are left out"))
+            settings.append(Setting("allow_missing_captions", True, "what has no caption is left out"))
     if answers.frames:
         settings.append(Setting("video.num_frames", answers.frames, "the length of a sample"))
     return settings

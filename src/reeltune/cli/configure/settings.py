@@ -72,7 +72,7 @@ def resolution_for(goal: str | None, card: Card, folder: Folder) -> tuple[int, s
     own = max(sides[len(sides) // 10] // 32 * 32, SMALLEST_RESOLUTION)
     most = GOALS[goal].most_resolution if goal else card.resolution
     if own < min(card.resolution, most):
-        return own, "your clips are no larger; enlarged ones would teach blur"
+        return own, f"your {folder.noun}s are no larger; enlarged ones would teach blur"
     if most < card.resolution:
         return most, "movement is learnt from frames more than from pixels"
     return card.resolution, card.whys["resolution"]
@@ -129,7 +129,7 @@ def _goal(answers: Answers, given: Mapping[str, Any]) -> Iterator[Setting]:
 def _card(answers: Answers, card: Card) -> Iterator[Setting]:
     resolution, why = resolution_for(answers.goal, card, answers.folder)
     yield Setting("resolution", resolution, why)
-    yield Setting("resolution_type", "pixel_area", "clips keep their own shape at that many pixels")
+    yield Setting("resolution_type", "pixel_area", f"{answers.folder.noun}s keep their own shape at that many pixels")
     yield Setting("train_batch_size", card.train_batch_size, card.whys["train_batch_size"])
     yield Setting(
         "gradient_checkpointing", True, "without it every block's work is kept: 15 to 45 GB more at 73 frames"
@@ -159,6 +159,8 @@ def _videos(answers: Answers, given: Mapping[str, Any]) -> Iterator[Setting]:
     yield Setting("validation_resolution", *_video_size(answers, given))
     if answers.frames:
         yield Setting("validation_num_video_frames", answers.frames, "as long as what is trained")
+    elif answers.card:
+        yield Setting("validation_num_video_frames", answers.card.num_frames, "as long as the GPU has room for")
 
 
 def _video_size(answers: Answers, given: Mapping[str, Any]) -> tuple[str, str]:

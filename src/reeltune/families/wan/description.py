@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.dimensions import Dimensions
 from reeltune.families.sources import Location, local_folder, locate, read_config, read_layout, require_present
 from reeltune.families.wan.sources import single_file, sources_of
+from reeltune.families.wan.tokens import TokenCounter
 from reeltune.families.wan.variants import RELEASED, WAN_21, refuse_relatives
 
 FACTS = WAN_21
@@ -38,6 +40,13 @@ def dimensions(options: ModelOptions) -> Dimensions | None:
 def locations(options: ModelOptions) -> list[Location]:
     """Return where each part is now."""
     return [locate(source) for source in sources_of(options).all()]
+
+
+def token_counter(options: ModelOptions) -> Callable[[Sequence[str]], list[int]] | None:
+    """Return what counts tokens with the model's own tokenizer; None where its file is not on this machine."""
+    folder = local_folder(sources_of(options).tokenizer)
+    file = folder / "tokenizer.json" if folder else None
+    return TokenCounter(file) if file and file.is_file() else None
 
 
 def _configured(config: dict[str, Any]) -> Dimensions:

@@ -23,6 +23,9 @@ from reeltune.families.loading import frozen, reported_loading
 from reeltune.families.shelf import Shelf
 from reeltune.families.weight_files import variant_there
 
+AUTOENCODER = "autoencoder"
+"""Under which name the exact one is kept, for encoding and for videos alike."""
+
 
 @contextmanager
 def text_encoder(
@@ -34,14 +37,17 @@ def text_encoder(
 
         @torch.no_grad()
         def encode(prompts: Sequence[str]) -> list[Tensor]:
-            # One at a time and padded to the full length: what the pipeline does, so the numbers are the pipeline's.
-            return [_encode_one(prompt_clean(prompt)) for prompt in prompts]
-
-        def _encode_one(prompt: str) -> Tensor:
-            tokens = tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+            # Padded to the full length: what the pipeline does, so the numbers of a single prompt are the pipeline's.
+            tokens = tokenizer(
+                [prompt_clean(prompt) for prompt in prompts],
+                padding="max_length",
+                max_length=length,
+                truncation=True,
+                return_tensors="pt",
+            )
             mask = tokens.attention_mask
-            hidden = encoder(tokens.input_ids.to(device), mask.to(device)).last_hidden_state
-            return hidden[0, : int(mask.sum())].cpu()
+            hidden = encoder(tokens.input_ids.to(device), mask.to(device)).last_hidden_state.cpu()
+            return [row[:count] for row, count in zip(hidden, mask.sum(1).tolist(), strict=True)]
 
         try:
             yield encode
@@ -50,19 +56,27 @@ def text_encoder(
 
 
 @contextmanager
-def video_encoder(load: Callable[[], AutoencoderKLWan], *, shelf: Shelf, device: torch.device) -> Iterator[EncodeVideo]:
-    """Open the autoencoder without tiling: exact, temporal chunks as it makes them itself."""
-    with shelf.lend("autoencoder", load, device) as vae:
+def video_encoder(
+    load: Callable[[], AutoencoderKLWan], *, shelf: Shelf, device: torch.device, name: str = AUTOENCODER, tiled: bool
+) -> Iterator[EncodeVideo]:
+    """Open the autoencoder; temporal chunks as it makes them itself.
+
+    name: under which the shelf keeps it. tiled: in overlapping tiles where frames are large, which is not exact.
+    """
+    with shelf.lend(name, load, device) as vae:
         mean, std = latent_statistics(vae)
+        # Only here: what is lent for videos afterwards decodes them whole.
+        vae.use_tiling = tiled
 
         @torch.no_grad()
-        def encode(frames: Float[Tensor, "3 F H W"]) -> Float[Tensor, "C T h w"]:
-            posterior = vae.encode(frames[None].to(device)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
-            return ((posterior.mode() - mean) / std)[0].cpu()
+        def encode(frames: Float[Tensor, "B 3 F H W"]) -> Float[Tensor, "B C T h w"]:
+            posterior = vae.encode(frames.to(device, vae.dtype)).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
+            return ((posterior.mode().float() - mean) / std).cpu()
 
         try:
             yield encode
         finally:
+            vae.use_tiling = False
             del vae
 
 
@@ -94,11 +108,13 @@ def padded(text: Float[Tensor, "B L D"], length: int) -> Float[Tensor, "B N D"]:
     return torch.nn.functional.pad(text, (0, 0, 0, length - text.shape[1]))
 
 
-def load_vae(folder: Path, device: torch.device, *, variant: str | None = None) -> AutoencoderKLWan:
-    """Return the autoencoder, frozen, in float32, on the device. variant: taken where the folder has it."""
+def load_vae(
+    folder: Path, device: torch.device, *, variant: str | None = None, dtype: torch.dtype = torch.float32
+) -> AutoencoderKLWan:
+    """Return the autoencoder, frozen, on the device. variant: taken where the folder has it."""
     with reported_loading("autoencoder", folder):
         there = variant_there(folder, variant)
-        return frozen(AutoencoderKLWan.from_pretrained(folder, dtype=torch.float32, variant=there), device)
+        return frozen(AutoencoderKLWan.from_pretrained(folder, dtype=dtype, variant=there), device)
 
 
 def latent_statistics(vae: AutoencoderKLWan) -> tuple[Float[Tensor, "1 C 1 1 1"], Float[Tensor, "1 C 1 1 1"]]:

@@ -17,14 +17,14 @@ from transformers import UMT5EncoderModel
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Batch, Noised
 from reeltune.contracts.facts import Facts
-from reeltune.contracts.family import EncodeText, EncodeVideo, Render
+from reeltune.contracts.family import DecodeVideo, EncodeText, EncodeVideo, Render
 from reeltune.errors import ModelError
 from reeltune.families.fingerprint import fingerprint
 from reeltune.families.opening import NO_CHANGE, Opening
 from reeltune.families.quantizing import load_in
 from reeltune.families.shelf import Shelf
 from reeltune.families.sources import Source, component_folder, read_config, read_layout
-from reeltune.families.wan import encoders, render
+from reeltune.families.wan import decoder, encoders, render
 from reeltune.families.wan.description import FACTS
 from reeltune.families.wan.forward import velocity
 from reeltune.families.wan.single_file import SingleFile
@@ -73,7 +73,9 @@ class Wan:
         return f"{encoder}-{tokenizer}-{self.opening.dtype}-{self.facts.text_length}{suffix}"
 
     def video_fingerprint(self) -> str:
-        return self._fingerprint(self.parts.vae)
+        exact = self._fingerprint(self.parts.vae)
+        dtype = "" if self.opening.vae_dtype == torch.float32 else f"-{self.opening.vae_dtype}"
+        return exact + dtype + ("-tiled" if self.opening.vae_tiling else "")
 
     def text_encoder(self, device: torch.device) -> AbstractContextManager[EncodeText]:
         return encoders.text_encoder(
@@ -85,7 +87,17 @@ class Wan:
         )
 
     def video_encoder(self, device: torch.device) -> AbstractContextManager[EncodeVideo]:
-        return encoders.video_encoder(lambda: self._load_vae(device), shelf=self.shelf, device=device)
+        dtype = self.opening.vae_dtype
+        return encoders.video_encoder(
+            lambda: self._load_vae(device, dtype),
+            shelf=self.shelf,
+            device=device,
+            name=encoders.AUTOENCODER if dtype == torch.float32 else f"{encoders.AUTOENCODER} in {dtype}",
+            tiled=self.opening.vae_tiling,
+        )
+
+    def video_decoder(self, device: torch.device) -> AbstractContextManager[DecodeVideo]:
+        return decoder.video_decoder(lambda: self._load_vae(device), shelf=self.shelf, device=device)
 
     def load_transformer(self, device: torch.device) -> nn.Module:
         return load_in(
@@ -122,8 +134,8 @@ class Wan:
             finally:
                 del vae, opened
 
-    def _load_vae(self, device: torch.device) -> AutoencoderKLWan:
-        return encoders.load_vae(self.parts.vae, device, variant=self.parts.variant)
+    def _load_vae(self, device: torch.device, dtype: torch.dtype = torch.float32) -> AutoencoderKLWan:
+        return encoders.load_vae(self.parts.vae, device, variant=self.parts.variant, dtype=dtype)
 
     def _load_text_encoder(self, device: torch.device) -> UMT5EncoderModel:
         return load_in(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 from reeltune.config.datasets import ClipDataset, Datasets, EvalDataset
@@ -11,11 +13,13 @@ from reeltune.config.root import Config
 from reeltune.contracts.clip import Bucket, Manifest, samples_of
 from reeltune.contracts.dimensions import Dimensions
 from reeltune.contracts.facts import Facts
+from reeltune.contracts.outlook import Mean
+from reeltune.data.sampler import Group
 from reeltune.estimate.flops import Recomputation
 from reeltune.estimate.parameters import lora_parameters
 from reeltune.routing.plan import Segment, tokens_per_block
 from reeltune.run.manifest import measured_datasets
-from reeltune.run.plan import Plan, segments_of
+from reeltune.run.plan import Plan, make_order, plain, segments_of
 from reeltune.run.rendering_plan import RenderingPlan
 
 
@@ -32,13 +36,19 @@ class Basis:
     dimensions: Dimensions | None
 
     @cached_property
-    def samples(self) -> Counter[Bucket]:
-        """Return how many samples of each bucket an epoch has, repeats counted."""
-        times = {video.id: video.times for video in self.datasets.trained}
-        counts: Counter[Bucket] = Counter()
-        for sample in samples_of(self.manifest.trained):
-            counts[sample.placement.bucket] += times[sample.dataset_id]
-        return counts
+    def groups(self) -> list[Group]:
+        """Return what may share a batch, with how much of it an epoch shows on average."""
+        return make_order(self.config, self.datasets, samples_of(self.manifest.trained)).groups
+
+    @cached_property
+    def samples(self) -> dict[Bucket, Mean]:
+        """Return how many samples of each bucket an epoch has on average, repeats counted."""
+        return self._by_bucket(lambda group: group.samples)
+
+    @property
+    def priors(self) -> set[str]:
+        """Return the datasets on which the base model's own answers are trained."""
+        return {dataset.id for dataset in self.datasets.trained if dataset.is_regularisation_data}
 
     @property
     def largest(self) -> Bucket:
@@ -49,9 +59,15 @@ class Basis:
         """Return the video tokens of one sample."""
         return self.facts.geometry.tokens_of(bucket)
 
-    def batches(self, bucket: Bucket) -> int:
-        """Return the micro-batches of an epoch."""
-        return -(-self.samples[bucket] // self.config.training.train_batch_size)
+    def batches(self, bucket: Bucket) -> Mean:
+        """Return the micro-batches of an epoch, on average."""
+        return self._by_bucket(lambda group: group.batches)[bucket]
+
+    def _by_bucket(self, count: Callable[[Group], Fraction]) -> dict[Bucket, Mean]:
+        counts: defaultdict[Bucket, Fraction] = defaultdict(Fraction)
+        for group in self.groups:
+            counts[group.bucket] += count(group)
+        return {bucket: plain(number) for bucket, number in counts.items()}
 
     @property
     def rendered(self) -> list[Bucket]:

@@ -95,11 +95,14 @@ def _accumulation(basis: Basis) -> int:
 
 
 def _micro_batches(basis: Basis) -> Iterator[tuple[float, Operations]]:
-    """Yield the operations of one sample of each bucket, and how many such samples the mean micro-batch has."""
+    """Yield the operations of one sample of each dataset and bucket, and how many such the mean micro-batch has."""
     assert basis.dimensions
-    for bucket, count in basis.samples.items():
-        operations = step_operations(basis.dimensions, basis.tokens_by_block(bucket), recomputation=basis.recomputation)
-        yield count / basis.plan.batches_per_epoch, operations
+    for group in basis.groups:
+        count, tokens = float(group.samples) / basis.plan.batches_per_epoch, basis.tokens_by_block(group.bucket)
+        yield count, step_operations(basis.dimensions, tokens, recomputation=basis.recomputation)
+        # The base model is asked first what it would answer.
+        if group.dataset in basis.priors:
+            yield count, forward_operations(basis.dimensions, tokens)
 
 
 def _videos(basis: Basis) -> Iterator[Operations]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from reeltune.contracts.outlook import (
     Length,
     NoiseLevels,
@@ -19,6 +21,7 @@ from reeltune.routing.plan import kept_tokens
 from reeltune.run.checkpoint_room import start_of
 from reeltune.run.notes import bucket_shift, rates_along, shift_in_words
 from reeltune.run.outlook.basis import Basis
+from reeltune.run.plan import plain
 from reeltune.train.schedule import Schedule, schedule_of
 
 POINTS = 120
@@ -35,12 +38,14 @@ def length_outlook(basis: Basis) -> Length:
         total_steps=plan.total_steps,
         ended_by=plan.length_option,
         done=min(start_of(config.reporting) or 0, plan.total_steps),
-        samples=sum(basis.samples.values()),
+        samples=plain(sum((group.samples for group in basis.groups), Fraction())),
         batch_size=config.training.train_batch_size,
         accumulation=config.training.gradient_accumulation_steps,
         batches_per_epoch=plan.batches_per_epoch,
         epochs=plan.epochs,
         checkpoints=times_due(config.reporting.checkpointing_steps, plan.total_steps),
+        shares=plan.shares,
+        is_even=plan.is_even,
     )
 
 

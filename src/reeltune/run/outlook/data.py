@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from reeltune.config.datasets import ClipDataset
 from reeltune.contracts.clip import ManifestRow, samples_of
 from reeltune.contracts.outlook import BucketOutlook, DatasetOutlook, LeftOut
-from reeltune.data.manifest import rate_notes
+from reeltune.data.manifest import by_dataset, files_of, left_out_by_kind, rate_notes, used_files, why
 from reeltune.run.outlook.basis import Basis
+from reeltune.run.rules import rules_of
 
 
 def dataset_outlooks(basis: Basis) -> tuple[DatasetOutlook, ...]:
     """Return what becomes of each folder that is looked at, trained ones first."""
-    return tuple(
-        _outlook(dataset, [row for row in basis.manifest.rows if row.dataset_id == dataset.id], basis)
-        for dataset in basis.used_datasets
-    )
+    rows = by_dataset(basis.manifest.rows)
+    return tuple(_outlook(dataset, rows.get(dataset.id, []), basis) for dataset in basis.used_datasets)
 
 
 def bucket_outlooks(basis: Basis) -> tuple[BucketOutlook, ...]:
@@ -33,24 +32,16 @@ def _outlook(dataset: ClipDataset, rows: Sequence[ManifestRow], basis: Basis) ->
         id=dataset.id,
         folder=dataset.place,
         held_out=dataset in basis.measured,
-        found=len(rows),
-        used=len(samples),
+        found=len(files_of(rows)),
+        used=used_files(rows),
+        windows=len(samples),
         repeats=dataset.times - 1,
-        captions=sum(len(sample.captions) for sample in samples),
-        left_out=_left_out(rows),
-        rates=tuple(rate_notes(rows, dataset.video, model_fps=basis.facts.fps)),
+        # The windows of a clip share its captions.
+        captions=sum(len(sample.captions) for sample in samples if sample.window == 0),
+        left_out=tuple(_left_out(kind, group) for kind, group in left_out_by_kind(rows).items()),
+        rates=tuple(rate_notes(rows, rules_of(dataset, basis.config, basis.facts))),
     )
 
 
-def _left_out(rows: Sequence[ManifestRow]) -> tuple[LeftOut, ...]:
-    """Group the files that are left out by the opening of their reason, which is its kind; most frequent first."""
-    kinds: dict[str, list[ManifestRow]] = {}
-    for row in rows:
-        if row.sample is None:
-            kinds.setdefault(row.reason.partition(":")[0], []).append(row)
-    groups = sorted(kinds.items(), key=lambda item: -len(item[1]))
-    return tuple(LeftOut(len(group), kind, _example(group[0])) for kind, group in groups)
-
-
-def _example(row: ManifestRow) -> str:
-    return f"{row.path.name}: {row.reason.partition(': ')[2] or row.reason}"
+def _left_out(kind: str, rows: Sequence[ManifestRow]) -> LeftOut:
+    return LeftOut(len(rows), kind, f"{rows[0].path.name}: {why(rows[0])}")

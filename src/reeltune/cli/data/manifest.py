@@ -1,0 +1,78 @@
+"""`reeltune data manifest`: what becomes of every file, as a page, as JSON or as a Parquet file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reeltune.cli.source import add_source_arguments
+
+if TYPE_CHECKING:
+    from reeltune.config.load import Loaded
+    from reeltune.contracts.clip import Manifest
+
+LINE = "every file: used how, or left out why"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print all rows for programs")
+    parser.add_argument("--parquet", type=Path, metavar="FILE", help="also write all rows into a Parquet file")
+    parser.add_argument("--left-out", action="store_true", help="name every file that is left out")
+    parser.add_argument("--decode", action="store_true", help="decode every trained frame now, to find what breaks")
+    add_source_arguments(parser)
+
+
+def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    """Show the manifest; 2 when nothing in it can be trained."""
+    from reeltune.cli.data.page import loaded_for, paper, show
+
+    loaded = loaded_for(arguments, words)
+    manifest = _manifest(loaded, decode=arguments.decode)
+    if arguments.parquet:
+        from reeltune.data.manifest_records import write_manifest_table
+
+        write_manifest_table(manifest.rows, arguments.parquet, datasets=loaded.datasets.clips)
+    if arguments.json:
+        print(_json(loaded, manifest))
+    else:
+        from reeltune.cli.data.manifest_lines import manifest_lines
+
+        show(manifest_lines(loaded, manifest, paper(), name_all=arguments.left_out))
+    return 0 if any(row.sample for row in manifest.trained) else 2
+
+
+def _manifest(loaded: Loaded, *, decode: bool) -> Manifest:
+    from reeltune.contracts.clip import Manifest
+    from reeltune.families import family_facts
+    from reeltune.report.console import track
+    from reeltune.run.manifest import look_at_held_out, look_at_trained
+
+    config, datasets = loaded.config, loaded.datasets
+    facts = family_facts(config.model)
+    trained = look_at_trained(config, datasets, facts, track)
+    held_out = look_at_held_out(config, datasets, facts, track)
+    if not decode:
+        return Manifest(trained, held_out)
+    from reeltune.cli.train import quiet_threads
+
+    quiet_threads()
+    from reeltune.run.decode_check import decode_all
+
+    return Manifest(
+        tuple(decode_all(trained, datasets.trained, track)), tuple(decode_all(held_out, datasets.held_out, track))
+    )
+
+
+def _json(loaded: Loaded, manifest: Manifest) -> str:
+    from reeltune.data.manifest import by_dataset, files_of, used_files
+    from reeltune.data.manifest_records import manifest_records
+
+    rows = manifest_records(manifest.rows, loaded.datasets.clips)
+    datasets = {
+        name: {"files": len(files_of(own)), "used": used_files(own), "windows": sum(bool(row.sample) for row in own)}
+        for name, own in by_dataset(manifest.rows).items()
+    }
+    return json.dumps({"datasets": datasets, "rows": rows}, indent=2)

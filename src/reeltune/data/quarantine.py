@@ -1,0 +1,101 @@
+"""Files that broke while they were read, remembered, so that no later start stumbles over them again.
+
+The list lies beside the encoded clips of its dataset. A file that is replaced or mended is another file: it is looked
+at again. Only a list: nothing is moved or deleted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reeltune.contracts.clip import FileRef
+from reeltune.whole_files import write_json
+
+log = logging.getLogger(__name__)
+
+FILE_NAME = "quarantine.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One file on the list. name: FileRef's. stamp: what told its versions apart. when: ISO 8601, UTC."""
+
+    name: str
+    origin: str
+    stamp: str
+    reason: str
+    when: str
+
+
+class Quarantine:
+    """The files of one dataset that broke. folder: its cache_dir_vae, which need not be there."""
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._place = folder / FILE_NAME
+        self._clock = clock
+        self._known = _read(self._place)
+        self._added: dict[str, Broken] = {}
+
+    @property
+    def files(self) -> Sequence[Broken]:
+        """Return what is listed, by name."""
+        return sorted(self._known.values(), key=lambda broken: broken.name)
+
+    def reason(self, file: FileRef) -> str | None:
+        """Return why a file is on the list; None when it is not, or has been changed since."""
+        broken = self._known.get(_name(file))
+        return broken.reason if broken and broken.stamp == _stamp(file) else None
+
+    def add(self, file: FileRef, reason: str) -> None:
+        """Put a file on the list."""
+        when = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
+        broken = Broken(_name(file), file.origin, _stamp(file), reason, when)
+        self._known[broken.name] = self._added[broken.name] = broken
+
+    def save(self) -> None:
+        """Write what is new, beside what other processes have written meanwhile."""
+        if not self._added:
+            return
+        self._write(_read(self._place) | self._added)
+        self._added.clear()
+
+    def clear(self) -> int:
+        """Forget all files, and return how many they were."""
+        count = len(self._known)
+        self._known.clear()
+        self._added.clear()
+        self._place.unlink(missing_ok=True)
+        return count
+
+    def _write(self, known: dict[str, Broken]) -> None:
+        try:
+            write_json(self._place, {"version": VERSION, "files": [asdict(known[name]) for name in sorted(known)]})
+        except OSError as error:
+            log.warning("%s cannot be written, so these files are tried again next time: %s", self._place, error)
+
+
+def _name(file: FileRef) -> str:
+    return file.name or str(file.path)
+
+
+def _stamp(file: FileRef) -> str:
+    return file.version or f"{file.size_bytes} {file.mtime_ns}"
+
+
+def _read(place: Path) -> dict[str, Broken]:
+    try:
+        content = json.loads(place.read_text(encoding="utf-8"))
+        files = content["files"] if content["version"] == VERSION else []
+        return {one["name"]: Broken(**one) for one in files}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s cannot be read, so the files that it lists are tried again: %s", place, error)
+        return {}
