@@ -66,7 +66,7 @@ def inspect_clips(folder: Path, size: Size) -> list[str]:
     ours = _timed(lambda: list(inspect(files, memory=memory, fetch=lambda file: file.path)))
     bare = _timed(lambda: [_packets(file.path) for file in files])
     return [
-        f"- {len(files)} clips looked at, in processes of their own: {ours:.2f} s ({1000 * ours / len(files):.1f} ms each)",
+        f"- {len(files)} clips looked at, by several processes: {ours:.2f} s ({1000 * ours / len(files):.1f} ms each)",
         f"- bare PyAV, one after the other, counting packets only: {bare:.2f} s",
     ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def read_references(folder: Path) -> list[Reference]:
     return [reference for path in paths if (reference := _read(path))]
 
 
-def keys_needed(references: Sequence[Reference]) -> Collection[str]:
+def keys_needed(references: Sequence[Reference]) -> frozenset[str]:
     """Return the entries that any living configuration needs."""
     return frozenset().union(*(reference.keys for reference in references if reference.is_living))
 

@@ -131,7 +131,7 @@ def _inherited(given: Iterable[str], datasets: Datasets) -> Iterator[Note]:
 
 def _alone(given: Iterable[str], datasets: Datasets) -> Iterator[Note]:
     """Yield what weighs datasets against each other where there is one."""
-    if len(datasets.trained) > 1:
+    if len(datasets.trained) != 1:
         return
     (only,) = datasets.trained
     reason = "one dataset is trained, so there is nothing to weigh it against"

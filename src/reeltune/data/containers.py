@@ -45,7 +45,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         reason = "not a video of a kind that is read, or damaged; copy it again or convert it to H.264 mp4"
         raise UnreadableFile(path, reason) from error
     except (FFmpegError, OSError) as error:
-        raise cannot_be_read(path, error) from error
+        raise cannot_be_read(path, error.strerror) from error
 
 
 def has_times(container: InputContainer) -> bool:

@@ -18,7 +18,7 @@ START_LIMIT_S = 120.0
 """A busy machine may take long to start a process."""
 
 COMMAND = (sys.executable, "-P", "-m", "reeltune.data.inspection_worker")
-"""Starts a process, with the number of its socket behind. -P: no file in the working directory is taken for a module."""
+"""Starts a process, with its socket's number behind. -P: no file in the working directory is taken for a module."""
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

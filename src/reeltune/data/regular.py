@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from av.error import FFmpegError
-
 from reeltune.errors import UnreadableFile
 
 CHANGED = "changed while being read; wait until it is written whole, and start again"
@@ -48,7 +46,7 @@ def stamp_of(path: Path) -> Stamp:
     try:
         status = path.stat()
     except OSError as error:
-        raise cannot_be_read(path, error) from error
+        raise cannot_be_read(path, error.strerror) from error
     if not stat.S_ISREG(status.st_mode):
         kind = next((name for is_kind, name in _KINDS if is_kind(status.st_mode)), "something else")
         raise UnreadableFile(path, f"not a regular file but {kind}; move it out of the dataset")
@@ -57,9 +55,9 @@ def stamp_of(path: Path) -> Stamp:
     return status.st_size, status.st_mtime_ns
 
 
-def cannot_be_read(path: Path, error: FFmpegError | OSError) -> UnreadableFile:
+def cannot_be_read(path: Path, problem: str | None) -> UnreadableFile:
     """Return what the system says of a file, in words."""
-    return UnreadableFile(path, f"cannot be read: {error.strerror or error}; check the file")
+    return UnreadableFile(path, f"cannot be read: {problem or 'no reason is given'}; check the file")
 
 
 def _has_changed(path: Path, before: Stamp) -> bool:
@@ -74,4 +72,4 @@ def _opening(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(64)
     except OSError as error:
-        raise cannot_be_read(path, error) from error
+        raise cannot_be_read(path, error.strerror) from error

@@ -52,7 +52,7 @@ def check_structure(path: Path, opening: bytes) -> None:
     except _OpenEndError:
         return
     except OSError as error:
-        raise cannot_be_read(path, error) from error
+        raise cannot_be_read(path, error.strerror) from error
 
 
 def _check_matroska(path: Path, file: BinaryIO, end: int) -> None:

@@ -58,7 +58,7 @@ def assemble(
     _require_room(config, plan, lora)
     _set_for_training(config, transformer)
     source = _batches(config, datasets, prepared, draws, pin=device.type == "cuda")
-    keeping = _keeping(config, plan, lora, family, prepared)
+    keeping = _keeping(config, datasets, plan, lora, family, prepared)
     return Loop(
         pace=_pace(config, plan),
         family=family,
@@ -164,7 +164,7 @@ def _pace(config: Config, plan: Plan) -> Pace:
     )
 
 
-def _keeping(config: Config, plan: Plan, lora: Lora, family: Family, prepared: Prepared) -> Keeping:
+def _keeping(config: Config, datasets: Datasets, plan: Plan, lora: Lora, family: Family, prepared: Prepared) -> Keeping:
     averaged = config.training.use_ema and config.rendering.ema_validation == "ema_only"
     results = Results(
         run_name=config.reporting.run_folder.name,
@@ -175,6 +175,12 @@ def _keeping(config: Config, plan: Plan, lora: Lora, family: Family, prepared: P
     records = {
         "config.json": config.flat(),
         "plan.json": plan.record(),
-        "data.json": {"fingerprint": prepared.fingerprint},
+        "data.json": {"fingerprint": prepared.fingerprint, "drawn": _drawn(datasets)},
     }
     return Keeping(checkpoints_of(config), results, records)
+
+
+def _drawn(datasets: Datasets) -> dict[str, dict[str, object]]:
+    """Return what decides, beside the clips themselves, which of them a step is given."""
+    names = ("repeats", "probability", "is_regularisation_data", "vae_cache_clear_each_epoch")
+    return {dataset.id: {name: getattr(dataset, name) for name in names} for dataset in datasets.trained}

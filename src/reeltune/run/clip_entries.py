@@ -18,7 +18,7 @@ from reeltune.config.root import Config
 from reeltune.contracts.clip import FileRef, Placement, Sample
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.progress import Track
-from reeltune.data.batches import LatentReader, Stored
+from reeltune.data.batches import Item, LatentReader, Stored
 from reeltune.data.placement import Rules, place
 from reeltune.data.sources import open_source
 from reeltune.errors import UnreadableFile
@@ -109,15 +109,42 @@ def entries_of(
     return found, refused
 
 
-def reader_of(
-    entry: LatentEntry, cache: ClipCache, encoder: Encoder, *, fingerprint: str, kept: Collection[str]
-) -> LatentReader:
-    """Return how the loop reads a sample. fingerprint: of the autoencoder. kept: keys that are not to be removed."""
-    if cache.is_redrawn:
-        draw = partial(_placed, entry.sample, cache)
-        name = partial(_key_of, entry, fingerprint)
-        return FreshEachEpoch(entry, encoder, draw, name, kept)
-    return OnDemand(entry, encoder) if cache.on_demand else Stored(entry.store, entry.key)
+@dataclass(frozen=True)
+class Items:
+    """How samples become what the loop reads. fingerprint: of the autoencoder."""
+
+    caches: Mapping[str, ClipCache]
+    encoder: Encoder
+    prompt_keys: Mapping[str, str]
+    fingerprint: str
+
+    def of(self, entries: Sequence[LatentEntry]) -> tuple[Item, ...]:
+        """Return the samples of these entries as the loop sees them."""
+        lasting = frozenset(entry.key for entry in entries if not self._cache(entry).is_redrawn)
+        return tuple(self._item(entry, lasting) for entry in entries)
+
+    def _item(self, entry: LatentEntry, lasting: frozenset[str]) -> Item:
+        sample, cache = entry.sample, self._cache(entry)
+        return Item(
+            id=sample.id,
+            bucket=entry.bucket,
+            latents=self._reader(entry, lasting),
+            latent_key=entry.key,
+            caption_keys=tuple(self.prompt_keys[caption] for caption in sample.captions),
+            dataset_id=sample.dataset_id,
+            prior=cache.is_prior,
+        )
+
+    def _cache(self, entry: LatentEntry) -> ClipCache:
+        return self.caches[entry.sample.dataset_id]
+
+    def _reader(self, entry: LatentEntry, lasting: Collection[str]) -> LatentReader:
+        """Return how the loop reads a sample. lasting: keys that are not to be removed."""
+        cache = self._cache(entry)
+        if cache.is_redrawn:
+            draw = partial(_placed, entry.sample, cache)
+            return FreshEachEpoch(entry, self.encoder, draw, partial(_key_of, entry, self.fingerprint), lasting)
+        return OnDemand(entry, self.encoder) if cache.on_demand else Stored(entry.store, entry.key)
 
 
 def _placed(sample: Sample, cache: ClipCache, epoch: int) -> Placement:

@@ -30,7 +30,7 @@ from reeltune.data.manifest import require_usable
 from reeltune.data.quarantine import Quarantine
 from reeltune.data.scan import UNREADABLE
 from reeltune.estimate.disk import latent_entry_bytes
-from reeltune.run.clip_entries import ClipCache, clip_caches, entries_of, reader_of
+from reeltune.run.clip_entries import ClipCache, Items, clip_caches, entries_of
 from reeltune.run.preflight import require_room, require_writable
 from reeltune.run.rendering_plan import prompts_to_encode
 
@@ -107,7 +107,7 @@ def fill_caches(
     held_out = tuple(_without(row, refused) for row in manifest.held_out)
     require_usable(trained)
     on_the_spot = Encoder(family, device, refuse=lambda one: _quarantine([one], caches))
-    items = _Items(caches, on_the_spot, prompt_keys, fingerprint=family.video_fingerprint())
+    items = Items(caches, on_the_spot, prompt_keys, fingerprint=family.video_fingerprint())
     usable = items.of([entry for entry in entries if entry.sample.file.origin not in refused])
     # One file may be in several datasets, so entries are told apart by their place: trained ones first.
     count = len(samples_of(trained))
@@ -180,33 +180,3 @@ def _without(row: ManifestRow, refused: Mapping[str, Refused]) -> ManifestRow:
     if row.sample is None or row.origin not in refused:
         return row
     return replace(row, sample=None, reason=f"{UNREADABLE}: {refused[row.origin].reason}")
-
-
-@dataclass(frozen=True)
-class _Items:
-    """How samples become what the loop reads. fingerprint: of the autoencoder."""
-
-    caches: Mapping[str, ClipCache]
-    encoder: Encoder
-    prompt_keys: Mapping[str, str]
-    fingerprint: str
-
-    def of(self, entries: Sequence[LatentEntry]) -> tuple[Item, ...]:
-        """Return the samples of these entries as the loop sees them."""
-        lasting = frozenset(entry.key for entry in entries if not self._cache(entry).is_redrawn)
-        return tuple(self._item(entry, lasting) for entry in entries)
-
-    def _item(self, entry: LatentEntry, lasting: frozenset[str]) -> Item:
-        sample, cache = entry.sample, self._cache(entry)
-        return Item(
-            id=sample.id,
-            bucket=entry.bucket,
-            latents=reader_of(entry, cache, self.encoder, fingerprint=self.fingerprint, kept=lasting),
-            latent_key=entry.key,
-            caption_keys=tuple(self.prompt_keys[caption] for caption in sample.captions),
-            dataset_id=sample.dataset_id,
-            prior=cache.is_prior,
-        )
-
-    def _cache(self, entry: LatentEntry) -> ClipCache:
-        return self.caches[entry.sample.dataset_id]

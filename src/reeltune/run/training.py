@@ -145,9 +145,7 @@ def _carry_out(
     folder, device = config.reporting.run_folder, choose_device()
     family = open_family(config.model, opening_of(config))
     _tell_lengths(config, manifest)
-    prepared = fill_caches(
-        config, datasets, manifest, family=family, device=device, track=track, files=loaded.files
-    )
+    prepared = fill_caches(config, datasets, manifest, family=family, device=device, track=track, files=loaded.files)
     plan = make_plan(config, datasets, prepared.manifest.trained, family.facts)
     # Listeners are closed last: they may wait for the network, and Ctrl-C then ends the waiting at once.
     with closing(prepared), closing(Audience(sinks_for(folder))) as audience, stop_on_signal() as stop:
@@ -192,7 +190,10 @@ def _told_differences(loop: Loop, config: Config, start: int) -> list[str]:
     folder = config.reporting.run_folder
     lines = told_changes(changes_since(config, record_of(folder, start, "config.json")))
     if record_of(folder, start, "data.json") != loop.keeping.records["data.json"]:
-        lines.append("the clips or captions have changed since the checkpoint: their order is a new one from here")
+        lines.append(
+            "the clips or captions have changed since the checkpoint, or how often they are drawn: their order is a "
+            "new one from here"
+        )
     return lines
 
 

@@ -160,7 +160,12 @@ def _interrupt() -> None:
 
 def test_what_another_process_encodes_meanwhile_is_not_encoded_again(samples, store) -> None:
     entries, family = entries_in(store, samples), Light()
-    family._take = lambda count: filled(entries, Light()) if len(family.clip_sizes) == 1 else None
+
+    def meanwhile(count: int) -> None:
+        if len(family.clip_sizes) == 1:
+            filled(entries, Light())
+
+    family._take = meanwhile
     filled(entries, family)
     assert family.clip_sizes == [1]
 

@@ -116,7 +116,7 @@ def test_the_dataset_file_is_judged_together_with_the_configuration(place: Path)
     outcome = reeltune_here("train", "lora_rank=0", cwd=place)
     assert outcome.returncode == 2
     assert "lora_rank (command line): is 0" in outcome.stderr
-    assert "b.cache_dir_vae (data.json, line 13): this option is needed" in outcome.stderr
+    assert "b.instance_data_dir (data.json, line 13): is needed with type local" in outcome.stderr
 
 
 @pytest.mark.parametrize("words", [["--verbose", "train"], ["train", "--verbose"], ["train", "seed=1", "--verbose"]])

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from reeltune.config.dataset_inert import inert_keys
-from reeltune.config.datasets import Datasets, EvalDataset, ImageDataset, TextEmbeds, TrainedDataset, VideoDataset
+from reeltune.config.datasets import Datasets, EvalDataset, ImageDataset, TextEmbeds, VideoDataset
 from reeltune.config.inert import inert_settings
 from reeltune.config.load import load_config
 
-LOCAL = {"instance_data_dir": "clips"}
-HUB = {"type": "huggingface", "dataset_name": "owner/name", "caption_strategy": "huggingface"}
-TABLE = {"parquet": {"path": "t.parquet"}}
+LOCAL: dict[str, Any] = {"instance_data_dir": "clips"}
+HUB: dict[str, Any] = {"type": "huggingface", "dataset_name": "owner/name", "caption_strategy": "huggingface"}
+TABLE: dict[str, Any] = {"parquet": {"path": "t.parquet"}}
 
 
 def inert(kind: type = VideoDataset, **keys: Any) -> set[str]:
@@ -77,7 +77,12 @@ def test_a_key_of_frames_counts_beside_another(given: Any, with_effect: Any) -> 
 
 
 def test_a_default_that_is_written_out_is_no_remark() -> None:
-    written = {"crop_aspect": "square", "split": "train", "aws_data_prefix": "", "csv_caption_column": "caption"}
+    written: dict[str, Any] = {
+        "crop_aspect": "square",
+        "split": "train",
+        "aws_data_prefix": "",
+        "csv_caption_column": "caption",
+    }
     assert inert(**LOCAL, **written) == set()
     assert inert(ImageDataset, **LOCAL) == set()
 
@@ -90,7 +95,7 @@ def test_sizes_of_a_table_are_not_read() -> None:
     }
 
 
-def notes(options: dict[str, Any], *trained: TrainedDataset) -> set[str]:
+def notes(options: dict[str, Any], *trained: VideoDataset | ImageDataset) -> set[str]:
     config = load_config([], {"data_backend_config": "d", "output_dir": "o", "max_train_steps": 1, **options})
     datasets = Datasets(trained=trained, text=TextEmbeds(id="t"))
     wanted = (*options, *(f"{one.id}.probability" for one in trained))
