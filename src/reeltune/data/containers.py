@@ -53,14 +53,21 @@ def has_times(container: InputContainer) -> bool:
     return container.format.name != "avi"
 
 
-def picture_packets(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[VideoStream]]:
+def picture_packets(
+    path: Path, container: InputContainer, stream: VideoStream, *, since: int | None = None
+) -> Iterator[av.Packet[VideoStream]]:
     """Yield the stream's packets that lead to pictures, and the empty one at the end.
 
     A cut-out clip may start with pictures that need earlier ones, before its first key frame or shown before it: they
-    are left out. Raises UnreadableFile for a packet that is damaged or not whole.
+    are left out. since: the time stamp of the key frame to start at, other than the first that comes.
+    Raises UnreadableFile for a packet that is damaged or not whole.
     """
+
+    def too_early(packet: av.Packet[VideoStream]) -> bool:
+        return not packet.is_keyframe or since not in (None, packet.pts)
+
     first: int | None = None
-    for count, packet in enumerate(dropwhile(lambda packet: not packet.is_keyframe, container.demux(stream))):
+    for count, packet in enumerate(dropwhile(too_early, container.demux(stream))):
         if packet.is_corrupt:
             raise UnreadableFile(path, f"damaged or cut off after {count} frames; copy or export it again")
         if packet.has_sidedata("encryption_info"):
@@ -92,14 +99,19 @@ def strict_decoder(stream: VideoStream) -> VideoCodecContext:
     return decoder
 
 
-def shown(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """Yield frames in the order in which they are shown, each the one that its packet's time stamp announced."""
+def shown(
+    path: Path, container: InputContainer, stream: VideoStream, *, since: int | None = None
+) -> Iterator[av.VideoFrame]:
+    """Yield frames in the order in which they are shown, each the one that its packet's time stamp announced.
+
+    since: the time stamp of the key frame to start at, other than the first that comes.
+    """
     decoder = strict_decoder(stream)
     decoder.thread_type = "AUTO"
     waiting: list[int] = []
     count = 0
     try:
-        for packet in picture_packets(path, container, stream):
+        for packet in picture_packets(path, container, stream, since=since):
             if has_times(container) and packet.pts is not None and is_counted(packet, stream):
                 heapq.heappush(waiting, packet.pts)
             for frame in decoder.decode(packet):

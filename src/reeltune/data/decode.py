@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 from PIL import Image
@@ -22,6 +23,7 @@ from reeltune.data.containers import opened, shown
 from reeltune.data.orientation import orientation
 from reeltune.data.pictures import is_picture, shown_pictures
 from reeltune.data.regular import steady
+from reeltune.data.seeking import Start, start_before
 from reeltune.errors import UnreadableFile
 
 LIMIT_S = 30.0
@@ -34,8 +36,15 @@ def decode(path: Path, placement: Placement, *, limit_s: float = LIMIT_S) -> np.
     limit_s: the longest that one frame may take, checked when it is there.
     Raises UnreadableFile, with the frame, for a file that ends or breaks before the last one.
     """
-    with steady(path) as opening, closing(_frames(path, opening, set(placement.frame_indices))) as frames:
-        return _taken(path, frames, placement, limit_s=limit_s)
+    wanted = set(placement.frame_indices)
+    with steady(path) as opening:
+        start = None if is_picture(opening) else start_before(path, min(wanted))
+        if start:
+            # Whatever does not fit here, decoding from the beginning decides, and says which frame it is.
+            with suppress(UnreadableFile), closing(_frames_since(path, start, wanted)) as frames:
+                return _taken(path, frames, placement, first=start.index, limit_s=limit_s)
+        with closing(_frames(path, opening, wanted)) as frames:
+            return _taken(path, frames, placement, first=0, limit_s=limit_s)
 
 
 def to_model_range(frames: np.ndarray) -> torch.Tensor:
@@ -43,12 +52,14 @@ def to_model_range(frames: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(frames).permute(3, 0, 1, 2).contiguous().float().div_(127.5).sub_(1)
 
 
-def _taken(path: Path, frames: Iterator[np.ndarray | None], placement: Placement, *, limit_s: float) -> np.ndarray:
+def _taken(
+    path: Path, frames: Iterator[np.ndarray | None], placement: Placement, *, first: int, limit_s: float
+) -> np.ndarray:
     wanted = Counter(placement.frame_indices)
     last = placement.frame_indices[-1]
     taken: list[np.ndarray] = []
-    position, since = -1, time.monotonic()
-    for position, pixels in enumerate(frames):
+    position, since = first - 1, time.monotonic()
+    for position, pixels in enumerate(frames, first):
         if time.monotonic() - since > limit_s:
             raise UnreadableFile(path, f"frame {position + 1} took longer than {limit_s:g} s; convert it to H.264 mp4")
         if pixels is not None:
@@ -66,7 +77,22 @@ def _frames(path: Path, opening: bytes, wanted: set[int]) -> Generator[np.ndarra
         return
     with opened(path) as (container, stream):
         for position, frame in enumerate(shown(path, container, stream)):
-            yield orientation(frame).upright(rgb_of_frame(frame)) if position in wanted else None
+            yield _upright(frame) if position in wanted else None
+
+
+def _frames_since(path: Path, start: Start, wanted: set[int]) -> Generator[np.ndarray | None, None, None]:
+    """Yield what `_frames` does, from a key frame on; raises UnreadableFile where it is not the frames due."""
+    with opened(path) as (container, stream):
+        container.seek(start.due[0], stream=stream)
+        frames = shown(path, container, stream, since=start.due[0])
+        for position, (frame, due) in enumerate(zip(frames, start.due, strict=False), start.index):
+            if frame.pts != due:
+                raise UnreadableFile(path, f"frame {position + 1} is lost or out of order; export it again")
+            yield _upright(frame) if position in wanted else None
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    return orientation(frame).upright(rgb_of_frame(frame))
 
 
 def _placed(pixels: np.ndarray, placement: Placement) -> np.ndarray:

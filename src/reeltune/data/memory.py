@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import logging
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ class ClipMemory:
 
 
 def _name(file: FileRef) -> str:
-    return file.url or str(file.path.resolve())
+    # Not Path.resolve: it raises for a link that leads back to itself.
+    return file.url or os.path.realpath(file.path)
 
 
 def _stamp(file: FileRef) -> list[Any]:

@@ -50,7 +50,7 @@ class Prepared:
     held_out: tuple[Item, ...]
     text: TensorStore
     prompt_keys: dict[str, str]
-    encoder: Encoder
+    encoder: Encoder | None = None
 
     @property
     def samples(self) -> list[Sample]:
@@ -64,7 +64,8 @@ class Prepared:
 
     def close(self) -> None:
         """Let go of the autoencoder, where it stayed in memory."""
-        self.encoder.close()
+        if self.encoder:
+            self.encoder.close()
 
 
 def fill_caches(
