@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,9 @@ DRAFTS = ".*.writing"
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a hidden place to write that becomes `path` when the block ends well, and is gone when it does not.
 
-    The folder is made if need be. Two processes may write the same file: the later one wins, whole.
+    The folder is made if need be. Several processes and threads may write the same file: the last one wins, whole.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    draft = path.with_name(f".{path.name}.{threading.get_native_id()}.{os.getpid()}.writing")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield draft

@@ -11,7 +11,9 @@ import pytest
 
 from reeltune.cli.main import COMMANDS
 
-HEAVY = {"torch", "diffusers", "transformers", "peft", "pydantic", "numpy", "av", "questionary", "huggingface_hub"}
+HEAVY = {"torch", "diffusers", "transformers", "peft", "pydantic", "numpy", "av", "questionary", "huggingface_hub"} | {
+    *("PIL", "pyarrow", "fsspec", "s3fs", "aiohttp"),
+}
 """What takes a tenth of a second and more."""
 
 
@@ -62,6 +64,7 @@ def test_help_of_a_command_needs_nothing_heavy(command: str) -> None:
         (["options", "lora"], HEAVY - {"pydantic"}),
         (["train", "lora_rank=0"], {"torch", "diffusers", "transformers", "peft"}),
         (["plan", "lora_rank=0"], {"torch", "diffusers", "transformers", "peft"}),
+        (["data", "manifest", "lora_rank=0"], HEAVY - {"pydantic"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -64,10 +64,10 @@ def test_stats_counts_what_is_there(place: Path, capsys) -> None:
 
 def test_gc_removes_what_nobody_needs_and_says_before_what_it_would(place: Path, capsys) -> None:
     assert main(["cache", "gc", "--dry-run"]) == 0
-    assert re.match(r"1 entries \(\d+ bytes\) and 0 unfinished drafts would be removed", capsys.readouterr().out)
+    assert re.match(r"1 entry \(\d+ bytes\) and 0 unfinished drafts to be removed", capsys.readouterr().out)
     assert keys_in("vae") == KEYS
     assert main(["cache", "gc"]) == 0
-    assert re.match(r"1 entries \(\d+ bytes\) and 0 unfinished drafts were removed", capsys.readouterr().out)
+    assert re.match(r"1 entry \(\d+ bytes\) and 0 unfinished drafts removed", capsys.readouterr().out)
     assert keys_in("vae") == KEYS[:4]
     assert keys_in("text") == KEYS
     assert Path("vae/fetched/abc/clip.mp4").exists()
@@ -83,7 +83,7 @@ def test_gc_does_not_empty_a_cache_of_which_it_knows_no_user(place: Path, capsys
 
 def test_verify_removes_what_is_damaged_and_only_that(place: Path, capsys) -> None:
     assert main(["cache", "verify"]) == 0
-    assert capsys.readouterr().out == "10 entries were read, 0 were damaged\n"
+    assert capsys.readouterr().out == "10 entries read, none damaged\n"
     damaged = [TensorStore(Path(name)).path(key) for name, key in (("vae", KEYS[1]), ("text", KEYS[2]))]
     for path in damaged:
         content = bytearray(path.read_bytes())
@@ -92,7 +92,22 @@ def test_verify_removes_what_is_damaged_and_only_that(place: Path, capsys) -> No
     assert main(["cache", "verify"]) == 1
     assert capsys.readouterr().out.splitlines() == [
         *(f"damaged, removed: {path}" for path in damaged),
-        "10 entries were read, 2 were damaged; start again to rebuild",
+        "10 entries read, 2 damaged; `reeltune prepare` makes them anew",
     ]
     assert [keys_in("vae"), keys_in("text")] == [KEYS[:1] + KEYS[2:], KEYS[:2] + KEYS[3:]]
     assert main(["cache", "verify"]) == 0
+
+
+def test_advice_is_what_to_type_for_this_configuration(place: Path, capsys) -> None:
+    Path("config/config.json").rename("other.json")
+    assert main(["cache", "stats", "--config", "other.json"]) == 0
+    assert "`reeltune cache gc --config other.json` removes the orphans" in capsys.readouterr().out
+
+
+def test_stats_of_a_cache_without_a_user_does_not_say_that_nothing_is_missing(place: Path, capsys) -> None:
+    for path in Path("vae/references").iterdir():
+        path.unlink()
+    assert main(["cache", "stats"]) == 0
+    said = capsys.readouterr().out
+    assert "in use    0, nobody has said yet what is needed\n" in said
+    assert said.endswith("`reeltune prepare` finds out what is to be encoded, and does it.\n")

@@ -96,6 +96,25 @@ def test_programs_read_every_row(say: Say, tmp_path: Path) -> None:
     assert [row["captions"] for row in content["rows"] if row["path"] == "clips/good0.mp4"] == [["one", "two"]]
 
 
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ("clips/rows.parquet", "clips is a dataset's folder"),
+        ("clips", "is a folder"),
+        ("config.json/rows", "another place"),
+    ],
+)
+def test_a_table_is_not_written_among_clips_or_where_it_cannot_be(
+    say: Say, tmp_path: Path, table: str, why: str
+) -> None:
+    before = sorted((tmp_path / "clips").iterdir())
+    said = say("manifest", "--parquet", table)
+    assert (said.status, "Traceback" in said.err) == (2, False)
+    assert f"--parquet {table}" in said.err
+    assert why in said.err
+    assert sorted((tmp_path / "clips").iterdir()) == before
+
+
 def test_all_that_is_left_out_is_named_where_that_is_asked_for(say: Say) -> None:
     few = {"video": {"num_frames": 33, "min_frames": 33}, "minimum_image_size": 4000}
     short = say("manifest", **few)

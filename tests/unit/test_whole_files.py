@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -30,6 +32,20 @@ def test_a_block_that_fails_leaves_the_earlier_file(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file.txt", "earlier")]
+
+
+def test_two_threads_may_write_one_file(tmp_path: Path) -> None:
+    place, both = tmp_path / "file.txt", Barrier(2, timeout=30)
+
+    def write(text: str) -> None:
+        with whole_file(place) as draft:
+            draft.write_text(text)
+            both.wait()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(write, ("aaa", "b")))
+    assert place.read_text() in ("aaa", "b")
+    assert list(tmp_path.iterdir()) == [place]
 
 
 def test_a_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def _written(config: Config, datasets: Datasets) -> dict[str, str]:
 
 
 def _absolute(folder: str) -> Path:
-    return Path(os.path.abspath(Path(folder).expanduser()))
+    # Where links lead: a folder of clips may be reached by several names.
+    return Path(os.path.realpath(Path(folder).expanduser()))
 
 
 def _unmeasurable(config: Config, datasets: Datasets) -> list[str]:

@@ -34,6 +34,11 @@ class FileRef:
         """Return what a person would open: the path, or the URL that the bytes come from."""
         return self.url or str(self.path)
 
+    @property
+    def stamp(self) -> str:
+        """Return what tells one version of the file from another."""
+        return self.version or f"{self.size_bytes} {self.mtime_ns}"
+
 
 @dataclass(frozen=True)
 class ClipInfo:
@@ -110,6 +115,20 @@ class Sample:
         place = self.file.origin
         return place if self.windows == 1 else f"{place} window {self.window + 1} of {self.windows}"
 
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """Return the seconds of the source in which the first frame begins and the last one ends."""
+        first, last = self.placement.frame_indices[0], self.placement.frame_indices[-1]
+        starts = (*self.info.times_s, self.info.end_s)
+        return starts[first], starts[last + 1]
+
+    @property
+    def crop_in_source(self) -> tuple[float, float, float, float]:
+        """Return left, top, width and height of what is kept, in pixels of the source as it is shown."""
+        placement, bucket = self.placement, self.placement.bucket
+        across, down = self.info.width / placement.resize_width, self.info.height / placement.resize_height
+        return placement.crop_left * across, placement.crop_top * down, bucket.width * across, bucket.height * down
+
 
 @dataclass(frozen=True)
 class ManifestRow:
@@ -131,6 +150,16 @@ class ManifestRow:
     def origin(self) -> str:
         """Return what a person would open: the path, or the URL that the bytes come from."""
         return self.url or str(self.path)
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of the reason, which stands in front of its colon."""
+        return self.reason.partition(":")[0]
+
+    @property
+    def why(self) -> str:
+        """Return the reason without its kind."""
+        return self.reason.partition(": ")[2] or self.reason
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ _IS_EXPRESSION = re.compile(r"[\\^$*+?{}\[\]|()]")
 
 
 @dataclass(frozen=True)
-class Rule:
+class Filter:
     """One entry of the list: wherever the pattern is found, the replacement stands instead."""
 
     pattern: re.Pattern[str]
@@ -27,13 +27,13 @@ class Rule:
 class Filters:
     """All entries of a list, in its order; none changes nothing."""
 
-    rules: tuple[Rule, ...] = ()
+    filters: tuple[Filter, ...] = ()
 
     def apply(self, caption: str) -> str:
         """Return a caption as it is trained; what a removal leaves behind, such as two commas, is tidied up."""
         text = caption
-        for rule in self.rules:
-            text = rule.pattern.sub(rule.replacement, text)
+        for one in self.filters:
+            text = one.pattern.sub(one.replacement, text)
         return caption if text == caption else _tidy(text)
 
 
@@ -43,33 +43,33 @@ def read_filters(setting: Sequence[str] | str) -> Filters:
     Raises ConfigError that names every entry that cannot be used.
     """
     entries, where = (_from_file(Path(setting).expanduser()), setting) if isinstance(setting, str) else (setting, "")
-    rules, problems = [], []
+    filters, problems = [], []
     for entry in entries:
         try:
-            rules.append(_rule(entry))
+            filters.append(_filter(entry))
         except (re.error, ValueError) as error:
             problems.append(f"{entry!r}: {error}")
     if problems:
         raise ConfigError(listed(f"{_OPTION} {where}".strip(), problems))
-    return Filters(tuple(rules))
+    return Filters(tuple(filters))
 
 
-def _rule(entry: str) -> Rule:
+def _filter(entry: str) -> Filter:
     # A slash of the text itself is written \/.
     parts = re.split(r"(?<!\\)/", entry)
     if parts[0] == "s" and len(parts) > 2:
         return _replacing(parts)
-    return Rule(re.compile(entry if _IS_EXPRESSION.search(entry) else re.escape(entry)))
+    return Filter(re.compile(entry if _IS_EXPRESSION.search(entry) else re.escape(entry)))
 
 
-def _replacing(parts: Sequence[str]) -> Rule:
+def _replacing(parts: Sequence[str]) -> Filter:
     _, this, that, *rest = parts
     if rest not in ([], [""]):
         raise ValueError(r"is not of the form s/this/that/; a slash inside is written \/")
-    rule = Rule(re.compile(this.replace(r"\/", "/")), that.replace(r"\/", "/"))
+    one = Filter(re.compile(this.replace(r"\/", "/")), that.replace(r"\/", "/"))
     # A group that the pattern does not have shows here rather than in the middle of a scan.
-    rule.pattern.sub(rule.replacement, "")
-    return rule
+    one.pattern.sub(one.replacement, "")
+    return one
 
 
 def _tidy(text: str) -> str:

@@ -10,6 +10,7 @@ from reeltune.config.datasets import CaptionStrategy, ClipDataset
 from reeltune.contracts.source import Found, Source
 from reeltune.data.caption_filters import Filters
 from reeltune.data.captions import CaptionReader, Words
+from reeltune.data.sources.local import list_files
 
 
 @dataclass(frozen=True)
@@ -54,5 +55,5 @@ def survey(dataset: ClipDataset, source: Source, *, filters: Filters) -> Survey:
 
 def _unused_texts(folder: Path, found: Found) -> tuple[Path, ...]:
     clips = {path.with_suffix("") for path in (*(e.file.path for e in found.entries), *(p.path for p in found.passed))}
-    texts = (text for text in sorted(folder.rglob("*.txt")) if text.with_suffix("") not in clips)
-    return tuple(text for text in texts if not any(part.startswith(".") for part in text.relative_to(folder).parts))
+    texts = (path for path in list_files(folder, lambda _: None) if path.suffix == ".txt")
+    return tuple(text for text in texts if text.with_suffix("") not in clips)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from reeltune.config.datasets import TableOptions
-from reeltune.data.tables import Row, as_columns, cell_texts, read_rows
+from reeltune.data.tables import Row, as_columns, cell_name, name_in_table, read_rows, row_texts
 
 
 @dataclass(frozen=True)
@@ -34,14 +33,14 @@ class CaptionTable:
         return said
 
     def _key(self, name: str) -> str:
-        return name if self.options.identifier_includes_extension else str(PurePosixPath(name).with_suffix(""))
+        return name_in_table(name, whole=self.options.identifier_includes_extension)
 
 
 def read_caption_table(options: TableOptions) -> CaptionTable:
     """Read the captions of all files; several rows about one file give it several. Raises DataError."""
     captions: dict[str, tuple[str, ...]] = {}
     for row in read_rows(Path(options.path).expanduser(), [options.filename_column, *_columns(options)]):
-        if (name := _name(row[options.filename_column])) is not None:
+        if name := cell_name(row[options.filename_column]):
             captions[name] = captions.get(name, ()) + _captions(row, options)
     return CaptionTable(options, captions)
 
@@ -51,15 +50,5 @@ def _columns(options: TableOptions) -> Sequence[str]:
 
 
 def _captions(row: Row, options: TableOptions) -> tuple[str, ...]:
-    own = _texts(row, as_columns(options.caption_column))
-    return own or _texts(row, as_columns(options.fallback_caption_column))
-
-
-def _texts(row: Row, columns: Sequence[str]) -> tuple[str, ...]:
-    return tuple(text for column in columns for text in cell_texts(row[column]))
-
-
-def _name(cell: Any) -> str | None:
-    # As paths are written: ./a.mp4 is a.mp4.
-    texts = cell_texts(cell)
-    return PurePosixPath(texts[0]).as_posix() if texts else None
+    own = row_texts(row, as_columns(options.caption_column))
+    return own or row_texts(row, as_columns(options.fallback_caption_column))

@@ -16,6 +16,8 @@ from reeltune.contracts.clip import ClipInfo
 TOLERANCE_S = 1e-6
 # 15 and 17 fps are taken as 16: a speed-up of 7 % is hard to see, a doubled frame each second is not.
 NEAR = 0.07
+# Rounded time stamps are a few hundredths of a frame off; a picture that stands still for a while is more than this.
+UNEVEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Rate:
 def training_rate(info: ClipInfo, *, setting: float | Literal["native", "model"], model_fps: float) -> Rate:
     """Decide how a clip is brought to its training rate.
 
+    A clip near that rate whose frames are not evenly spaced is resampled too: one to one, its motion would jerk.
+
     setting: native takes the clip's own frames; model wants model_fps; a number wants that rate.
     """
     if setting == "native":
@@ -43,11 +47,19 @@ def training_rate(info: ClipInfo, *, setting: float | Literal["native", "model"]
     fps = float(model_fps if setting == "model" else setting)
     if abs(info.fps - fps) > NEAR * fps:
         return Rate(fps=fps, one_to_one=False, note=f"{info.fps:.1f} -> {fps:.1f} fps")
+    if not _evenly_spaced(info):
+        return Rate(fps=fps, one_to_one=False, note=f"{info.fps:.1f} -> {fps:.1f} fps, unevenly spaced frames")
     speed = fps / info.fps
     if abs(speed - 1) < 0.005:
         return Rate(fps=fps, one_to_one=True, note=f"{fps:.1f} fps taken one to one")
     note = f"{info.fps:.1f} fps taken one to one as {fps:.1f} ({speed:.2f} times as fast)"
     return Rate(fps=fps, one_to_one=True, note=note)
+
+
+def _evenly_spaced(info: ClipInfo) -> bool:
+    """Tell whether every frame starts within half a frame of where it would at an even rate."""
+    frame_s = info.end_s / info.frames
+    return all(abs(time - index * frame_s) <= UNEVEN * frame_s for index, time in enumerate(info.times_s))
 
 
 def frames_at_rate(info: ClipInfo, fps: float) -> int:
@@ -72,11 +84,6 @@ def window(info: ClipInfo, rate: Rate, *, num_frames: int, start: int = 0) -> tu
     if rate.one_to_one:
         return tuple(range(start, start + num_frames))
     return frame_indices(info, num_frames=num_frames, fps=rate.fps, start=start)
-
-
-def first_window(info: ClipInfo, rate: Rate, *, num_frames: int) -> tuple[int, ...]:
-    """Return the source frames of a sample that starts with the clip."""
-    return window(info, rate, num_frames=num_frames)
 
 
 def source_seconds(info: ClipInfo, rate: Rate, *, num_frames: int) -> float:

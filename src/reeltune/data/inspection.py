@@ -23,7 +23,7 @@ FILES_PER_PROCESS = 8
 AHEAD = 16
 """Files fetched or looked at before their turn; more would fill the disk and the memory with what may not be used."""
 
-Found = ClipInfo | UnreadableFile
+Seen = ClipInfo | UnreadableFile
 
 
 def inspect(
@@ -32,7 +32,7 @@ def inspect(
     memory: ClipMemory,
     fetch: Callable[[FileRef], Path],
     limit_s: float = LIMIT_S,
-) -> Generator[Found, None, None]:
+) -> Generator[Seen, None, None]:
     """Yield what each file holds, or why it cannot be read, in the order of the files.
 
     memory: asked first, and told what is found out; the caller saves it.
@@ -47,7 +47,7 @@ def inspect(
     fetching = ThreadPoolExecutor(MOST_PROCESSES, thread_name_prefix="fetch")
     looking = ThreadPoolExecutor(number, thread_name_prefix="inspect")
 
-    def begin(file: FileRef) -> Future[Found]:
+    def begin(file: FileRef) -> Future[Seen]:
         known = memory.recall(file)
         if known is not None:
             return _done(known)
@@ -61,10 +61,8 @@ def inspect(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _in_order(
-    files: Sequence[FileRef], begin: Callable[[FileRef], Future[Found]], memory: ClipMemory
-) -> Iterator[Found]:
-    begun: deque[tuple[FileRef, Future[Found]]] = deque()
+def _in_order(files: Sequence[FileRef], begin: Callable[[FileRef], Future[Seen]], memory: ClipMemory) -> Iterator[Seen]:
+    begun: deque[tuple[FileRef, Future[Seen]]] = deque()
     for file in files:
         begun.append((file, begin(file)))
         if len(begun) >= AHEAD:
@@ -73,7 +71,7 @@ def _in_order(
         yield _kept(*begun.popleft(), memory)
 
 
-def _look(file: FileRef, fetched: Future[Path], inspectors: Inspectors, limit_s: float) -> Found:
+def _look(file: FileRef, fetched: Future[Path], inspectors: Inspectors, limit_s: float) -> Seen:
     try:
         path = fetched.result()
         # What was fetched has a date of its own; a local file must still be the one that was listed.
@@ -83,14 +81,14 @@ def _look(file: FileRef, fetched: Future[Path], inspectors: Inspectors, limit_s:
         return error
 
 
-def _kept(file: FileRef, future: Future[Found], memory: ClipMemory) -> Found:
+def _kept(file: FileRef, future: Future[Seen], memory: ClipMemory) -> Seen:
     found = future.result()
     if isinstance(found, ClipInfo) and memory.recall(file) is None:
         memory.keep(file, found)
     return found
 
 
-def _done(found: Found) -> Future[Found]:
-    future: Future[Found] = Future()
+def _done(found: Seen) -> Future[Seen]:
+    future: Future[Seen] = Future()
     future.set_result(found)
     return future

@@ -27,7 +27,7 @@ class Found:
     bound: bool = False
 
 
-Look = Callable[[av.Packet[VideoStream]], Found]
+Look = Callable[[av.Packet], Found]
 
 
 def packet_reader(stream: VideoStream) -> Look | None:
@@ -99,7 +99,7 @@ def _unit_reader(units: _Units, config: bytes) -> Look | None:
     width = (config[units.config] & 3) + 1
     carried: set[bytes] = set()
 
-    def look(packet: av.Packet[VideoStream]) -> Found:
+    def look(packet: av.Packet) -> Found:
         kinds, own, bound = set[int](), set[bytes](), False
         for unit in _units(memoryview(packet), width):
             kind = unit[0] >> units.shift & units.mask

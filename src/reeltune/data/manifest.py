@@ -67,13 +67,8 @@ def left_out_by_kind(rows: Sequence[ManifestRow]) -> Mapping[str, Sequence[Manif
     kinds: dict[str, list[ManifestRow]] = {}
     for row in rows:
         if row.sample is None:
-            kinds.setdefault(row.reason.partition(":")[0], []).append(row)
+            kinds.setdefault(row.kind, []).append(row)
     return dict(sorted(kinds.items(), key=lambda item: -len(item[1])))
-
-
-def why(row: ManifestRow) -> str:
-    """Return the reason of a row without its kind."""
-    return row.reason.partition(": ")[2] or row.reason
 
 
 def _summary(rows: Sequence[ManifestRow]) -> list[str]:

@@ -20,13 +20,6 @@ def manifest_records(rows: Sequence[ManifestRow], datasets: Sequence[ClipDataset
     return [_record(row, known.get(row.dataset_id)) for row in rows]
 
 
-def source_span(sample: Sample) -> tuple[float, float]:
-    """Return the seconds of the source in which a sample's first frame begins and its last one ends."""
-    first, last = sample.placement.frame_indices[0], sample.placement.frame_indices[-1]
-    starts = (*sample.info.times_s, sample.info.end_s)
-    return starts[first], starts[last + 1]
-
-
 def write_manifest(rows: Sequence[ManifestRow], path: Path, *, datasets: Sequence[ClipDataset]) -> None:
     """Write one JSON object for each row, whole or not at all."""
     lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in manifest_records(rows, datasets)]
@@ -80,15 +73,13 @@ to the end of its last. crop: in pixels after the resize; crop_in_source: in pix
 def _placed(sample: Sample) -> Record:
     info, placement = sample.info, sample.placement
     indices, bucket = placement.frame_indices, placement.bucket
-    crop = (placement.crop_left, placement.crop_top, bucket.width, bucket.height)
-    across, down = info.width / placement.resize_width, info.height / placement.resize_height
     values = {
         "frames": (indices[0], indices[-1], len(indices)),
-        "seconds": tuple(round(second, 3) for second in source_span(sample)),
+        "seconds": tuple(round(second, 3) for second in sample.span_s),
         "source": (info.width, info.height, info.frames, round(info.fps, 3), round(info.end_s, 3)),
         "resize": (placement.resize_width, placement.resize_height),
-        "crop": crop,
-        "crop_in_source": tuple(round(side * scale, 1) for side, scale in zip(crop, (across, down) * 2, strict=True)),
+        "crop": (placement.crop_left, placement.crop_top, bucket.width, bucket.height),
+        "crop_in_source": tuple(round(side, 1) for side in sample.crop_in_source),
     }
     return {name: dict(zip(_PLACED[name], values[name], strict=True)) for name in _PLACED}
 

@@ -36,13 +36,13 @@ class ClipMemory:
     def recall(self, file: FileRef) -> ClipInfo | None:
         """Return what was found out about this version of a file; None where that is nothing."""
         known = self._known.get(_name(file))
-        if known is None or known["stamp"] != _stamp(file):
+        if known is None or known["stamp"] != file.stamp:
             return None
         return ClipInfo(known["width"], known["height"], _unpacked(known["times"]), known["end_s"])
 
     def keep(self, file: FileRef, info: ClipInfo) -> None:
         """Remember what a file holds. What cannot be read is not kept: a disk may come back, a permission be given."""
-        self._known[_name(file)] = {"stamp": _stamp(file), **_record(info)}
+        self._known[_name(file)] = {"stamp": file.stamp, **_record(info)}
         self._changed = True
 
     def save(self) -> None:
@@ -61,11 +61,6 @@ class ClipMemory:
 def _name(file: FileRef) -> str:
     # Not Path.resolve: it raises for a link that leads back to itself.
     return file.url or os.path.realpath(file.path)
-
-
-def _stamp(file: FileRef) -> list[Any]:
-    """Return what tells one version of a file from another, as JSON keeps it."""
-    return [file.version] if file.version else [file.size_bytes, file.mtime_ns]
 
 
 def _record(info: ClipInfo) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _length(available: int, rules: Rules) -> int:
 
 
 def _length_refusal(available: int, rules: Rules, *, fps: float) -> str:
-    video, found = rules.video, f"{available} frames at {fps:g} fps"
+    video, found = rules.video, f"{available} {'frame' if available == 1 else 'frames'} at {fps:g} fps"
     if available < rules.min_frames:
         usable = rules.geometry.usable_frames(available)
         option = "video.num_frames (or set video.min_frames)" if video.min_frames is None else "video.min_frames"

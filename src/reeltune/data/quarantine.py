@@ -24,7 +24,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenFile:
     """One file on the list. name: FileRef's. stamp: what told its versions apart. when: ISO 8601, UTC."""
 
     name: str
@@ -41,22 +41,22 @@ class Quarantine:
         self._place = folder / FILE_NAME
         self._clock = clock
         self._known = _read(self._place)
-        self._added: dict[str, Broken] = {}
+        self._added: dict[str, BrokenFile] = {}
 
     @property
-    def files(self) -> Sequence[Broken]:
+    def files(self) -> Sequence[BrokenFile]:
         """Return what is listed, by name."""
         return sorted(self._known.values(), key=lambda broken: broken.name)
 
     def reason(self, file: FileRef) -> str | None:
         """Return why a file is on the list; None when it is not, or has been changed since."""
         broken = self._known.get(_name(file))
-        return broken.reason if broken and broken.stamp == _stamp(file) else None
+        return broken.reason if broken and broken.stamp == file.stamp else None
 
     def add(self, file: FileRef, reason: str) -> None:
         """Put a file on the list."""
         when = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="seconds")
-        broken = Broken(_name(file), file.origin, _stamp(file), reason, when)
+        broken = BrokenFile(_name(file), file.origin, file.stamp, reason, when)
         self._known[broken.name] = self._added[broken.name] = broken
 
     def save(self) -> None:
@@ -74,7 +74,7 @@ class Quarantine:
         self._place.unlink(missing_ok=True)
         return count
 
-    def _write(self, known: dict[str, Broken]) -> None:
+    def _write(self, known: dict[str, BrokenFile]) -> None:
         try:
             write_json(self._place, {"version": VERSION, "files": [asdict(known[name]) for name in sorted(known)]})
         except OSError as error:
@@ -85,15 +85,11 @@ def _name(file: FileRef) -> str:
     return file.name or str(file.path)
 
 
-def _stamp(file: FileRef) -> str:
-    return file.version or f"{file.size_bytes} {file.mtime_ns}"
-
-
-def _read(place: Path) -> dict[str, Broken]:
+def _read(place: Path) -> dict[str, BrokenFile]:
     try:
         content = json.loads(place.read_text(encoding="utf-8"))
         files = content["files"] if content["version"] == VERSION else []
-        return {one["name"]: Broken(**one) for one in files}
+        return {one["name"]: BrokenFile(**one) for one in files}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -18,7 +18,7 @@ from functools import lru_cache
 from math import floor
 
 from reeltune.contracts.clip import Bucket
-from reeltune.data.weights import Weights
+from reeltune.data.weights import DatasetWeights
 from reeltune.randomness import Draws, Purpose
 
 
@@ -87,7 +87,7 @@ class Order:
     """The order of a run's micro-batches, each a tuple of indices into the samples."""
 
     def __init__(
-        self, places: Sequence[Place], *, batch_size: int, draws: Draws, weights: Weights | None = None
+        self, places: Sequence[Place], *, batch_size: int, draws: Draws, weights: DatasetWeights | None = None
     ) -> None:
         datasets: dict[str, list[tuple[int, Place]]] = defaultdict(list)
         for index, place in enumerate(places):
@@ -97,7 +97,7 @@ class Order:
             for number, (name, own) in enumerate(datasets.items())
         }
         self._sizes = {name: one.size for name, one in self._passes.items()}
-        self._per_epoch = (weights or Weights()).per_epoch(self._sizes)
+        self._per_epoch = (weights or DatasetWeights()).per_epoch(self._sizes)
         self._draws = draws
         self._epoch = lru_cache(maxsize=2)(self._draw_epoch)
 

@@ -153,11 +153,11 @@ def _check_captions(words: Mapping[FileRef, Words], dataset: ClipDataset) -> Non
                 f"dataset {dataset.id}: {len(missing)} of {len(words)} clips have no caption, more than a tenth; "
                 "mend these, choose another caption_strategy, or set allow_missing_captions to true to leave them out",
                 # A caption for all is missing in one place only.
-                *_first_five(list(dict.fromkeys(missing))),
+                *_first_five(list(dict.fromkeys(missing)), "; `reeltune data captions --all` names them"),
             ]
         )
     )
 
 
-def _first_five(lines: Sequence[str]) -> list[str]:
-    return [*lines[:5], f"... and {len(lines) - 5} more"] if len(lines) > 5 else [*lines]
+def _first_five(lines: Sequence[str], rest: str = "") -> list[str]:
+    return [*lines[:5], f"... and {len(lines) - 5} more{rest}"] if len(lines) > 5 else [*lines]

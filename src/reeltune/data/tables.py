@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import csv
 import json
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TextIO, runtime_checkable
 
 from reeltune.errors import DataError
@@ -55,6 +56,22 @@ def cell_texts(value: Any) -> tuple[str, ...]:
     """Return the texts in a cell, which may be a list of them; those that are empty are left out."""
     texts = map(cell_text, value) if isinstance(value, list | tuple) else [cell_text(value)]
     return tuple(filter(None, texts))
+
+
+def row_texts(row: Mapping[str, Any], columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the texts in some cells of a row, in the order of the columns."""
+    return tuple(text for column in columns for text in cell_texts(row[column]))
+
+
+def cell_name(value: Any) -> str:
+    """Return the name of a file in a cell, as paths are written: ./a.mp4 is a.mp4; empty where nothing is in it."""
+    name = next(iter(cell_texts(value)), "")
+    return PurePosixPath(name).as_posix() if name else ""
+
+
+def name_in_table(name: str, *, whole: bool) -> str:
+    """Return how a table calls a file: by its whole name, or by that without its extension."""
+    return name if whole else posixpath.splitext(name)[0]
 
 
 @runtime_checkable

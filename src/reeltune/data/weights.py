@@ -8,7 +8,7 @@ from fractions import Fraction
 
 
 @dataclass(frozen=True)
-class Weights:
+class DatasetWeights:
     """What datasets are drawn by.
 
     probabilities: by dataset; one that is not named has 1.

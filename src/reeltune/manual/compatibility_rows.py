@@ -162,8 +162,8 @@ QUICKSTART = (
     ),
     Row(
         {"delete_problematic_images": "true"},
-        "No file is ever deleted: clips that cannot be read are left out, and listed in quarantine.jsonl; "
-        "`reeltune data quarantine` shows them.",
+        "No file is ever deleted: clips that cannot be read are left out, and listed in quarantine.jsonl in the run "
+        "folder; `reeltune data manifest` names them with the reason.",
     ),
     Row({"disable_bucket_pruning": True}, "Buckets with fewer clips than a batch are trained, and counted."),
     Row(

@@ -39,11 +39,6 @@ class LeftOut:
     row: ManifestRow
     picture: str = ""
 
-    @property
-    def kind(self) -> str:
-        """Return the kind of the reason, which is what stands in front of its colon."""
-        return self.row.reason.partition(":")[0]
-
 
 @dataclass(frozen=True)
 class Sheet:

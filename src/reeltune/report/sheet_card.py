@@ -7,7 +7,7 @@ from html import escape
 from urllib.parse import quote
 
 from reeltune.report.sheet import Card, Sheet
-from reeltune.report.sheet_words import facts_of, is_whole, name_of, span_of, window_of
+from reeltune.report.sheet_words import facts_of, is_whole, name_of, window_of
 
 MEDIA = "media"
 """The folder beside the page that the pictures and videos lie in."""
@@ -82,7 +82,7 @@ def _span(card: Card) -> str:
     info = card.sample.info
     if info.frames == 1:
         return ""
-    start, stop = span_of(card.sample)
+    start, stop = card.sample.span_s
     left, width = 100 * start / info.end_s, 100 * (stop - start) / info.end_s
     return (
         f'<span class="span" aria-hidden="true"><i style="left:{left:.2f}%;width:{width:.2f}%"></i></span>'

@@ -14,7 +14,6 @@ from reeltune.contracts.clip import Bucket
 from reeltune.report.outlook_words import counted
 from reeltune.report.sheet import DULL_DB, Card, LeftOut, Sheet
 from reeltune.report.sheet_card import address, card_html, link_to
-from reeltune.report.sheet_words import span_of
 
 MARK = '<meta name="generator" content="reeltune data sheet">'
 """Tells a page of ours from another one."""
@@ -73,7 +72,7 @@ def _head(sheet: Sheet) -> Iterator[str]:
 
 def _totals(sheet: Sheet) -> Iterator[tuple[str, str]]:
     samples = [card.sample for card in sheet.cards]
-    seconds = sum(stop - start for start, stop in map(span_of, samples))
+    seconds = sum(stop - start for start, stop in (sample.span_s for sample in samples))
     yield f"{len(samples):,}", "sample" if len(samples) == 1 else "samples"
     yield f"{len({sample.file.origin for sample in samples}):,}", "files"
     yield f"{len(sheet.buckets):,}", "bucket" if len(sheet.buckets) == 1 else "buckets"
@@ -141,8 +140,8 @@ def _left_out(left_out: Sequence[LeftOut], *, datasets: int) -> Iterator[str]:
     yield f"<h2>Left out: {counted(len(left_out), 'file') if left_out else 'nothing'}</h2>"
     if not left_out:
         yield '<p class="dim">Every file of the datasets is trained or measured.</p>'
-    ordered = sorted(left_out, key=lambda one: one.kind)
-    for kind, group in groupby(ordered, key=lambda one: one.kind):
+    ordered = sorted(left_out, key=lambda one: one.row.kind)
+    for kind, group in groupby(ordered, key=lambda one: one.row.kind):
         yield from _left_out_group(kind, list(group), datasets=datasets)
     yield "</section>"
 
@@ -157,7 +156,7 @@ def _left_out_group(kind: str, group: Sequence[LeftOut], *, datasets: int) -> It
 
 
 def _left_out_row(one: LeftOut, *, several: bool) -> str:
-    dataset, reason = escape(one.row.dataset_id), escape(one.row.reason.partition(": ")[2] or one.row.reason)
+    dataset, reason = escape(one.row.dataset_id), escape(one.row.why)
     picture = f'<img loading="lazy" src="{address(one.picture)}" alt="">' if one.picture else ""
     cells = [f'<td class="searched">{picture}{escape(one.row.origin)}</td>', f"<td>{reason}</td>"]
     return f'<tr data-dataset="{dataset}">{"".join(cells)}{f"<td>{dataset}</td>" * several}</tr>'

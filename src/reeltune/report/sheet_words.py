@@ -28,13 +28,6 @@ def facts_of(sample: Sample, fps: float) -> list[tuple[str, str]]:
     return [(name, text) for name, text in rows if text]
 
 
-def span_of(sample: Sample) -> tuple[float, float]:
-    """Return from when to when in its source a sample shows, in seconds."""
-    times, indices = sample.info.times_s, sample.placement.frame_indices
-    after = indices[-1] + 1
-    return times[indices[0]], times[after] if after < len(times) else sample.info.end_s
-
-
 def speed_of(sample: Sample, fps: float) -> str:
     """Say how the frames of the source became those of the model; empty for a picture."""
     info, indices = sample.info, sample.placement.frame_indices
@@ -66,16 +59,6 @@ def window_of(sample: Sample) -> str:
     return f"{sample.window + 1} of {sample.windows}" if sample.windows > 1 else ""
 
 
-def crop_in_source(sample: Sample) -> tuple[int, int, int, int]:
-    """Return left, top, width and height of what is shown, in pixels of the source."""
-    placement, info = sample.placement, sample.info
-    across, down = info.width / placement.resize_width, info.height / placement.resize_height
-    bucket = placement.bucket
-    sides = placement.crop_left * across, placement.crop_top * down, bucket.width * across, bucket.height * down
-    left, top, width, height = map(round, sides)
-    return left, top, width, height
-
-
 def is_whole(sample: Sample) -> bool:
     """Tell whether nothing is cropped."""
     placement = sample.placement
@@ -103,7 +86,7 @@ def _seconds(sample: Sample) -> str:
     indices = sample.placement.frame_indices
     if len(indices) == 1 and sample.info.frames == 1:
         return ""
-    start, stop = span_of(sample)
+    start, stop = sample.span_s
     return f"{start:.2f} to {stop:.2f} s, frames {indices[0]:,} to {indices[-1]:,} of the source"
 
 
@@ -117,6 +100,6 @@ def _crop(sample: Sample) -> str:
     if is_whole(sample):
         return "none"
     bucket, placement = sample.placement.bucket, sample.placement
-    left, top, width, height = crop_in_source(sample)
+    left, top, width, height = map(round, sample.crop_in_source)
     taken = f"{bucket.width}x{bucket.height} at ({placement.crop_left}, {placement.crop_top}) of that"
     return f"{taken}: {width}x{height} at ({left}, {top}) of the source"

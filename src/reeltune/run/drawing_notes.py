@@ -38,7 +38,7 @@ def _share_note(config: Config, order: Order) -> Note:
 def _never_seen(order: Order, batches: int) -> Iterator[Note]:
     for name, (seen, clips) in order.seen(batches).items():
         if seen < clips:
-            text = f"{seen} of {clips} clips are seen in the whole run, so rarely is {name} drawn"
+            text = f"{seen} of {clips} samples are seen in the whole run, so rarely is {name} drawn"
             yield Note("trap", f"{name}.probability", text)
 
 

@@ -101,7 +101,7 @@ class _Scans:
 
 def write_quarantine(rows: Sequence[ManifestRow], path: Path) -> None:
     """Write the files that cannot be read, one JSON object each; no such file when all can be read."""
-    unreadable = [row for row in rows if row.sample is None and row.reason.startswith(UNREADABLE)]
+    unreadable = [row for row in rows if row.sample is None and row.kind == UNREADABLE]
     if not unreadable:
         path.unlink(missing_ok=True)
         return
@@ -110,5 +110,4 @@ def write_quarantine(rows: Sequence[ManifestRow], path: Path) -> None:
 
 
 def _line(row: ManifestRow) -> str:
-    reason = row.reason.partition(": ")[2]
-    return json.dumps({"path": row.origin, "dataset": row.dataset_id, "reason": reason}, ensure_ascii=False) + "\n"
+    return json.dumps({"path": row.origin, "dataset": row.dataset_id, "reason": row.why}, ensure_ascii=False) + "\n"

@@ -15,7 +15,7 @@ from reeltune.contracts.facts import Facts
 from reeltune.contracts.notes import Note
 from reeltune.contracts.outlook import DatasetShare, Mean
 from reeltune.data.sampler import Order, Place
-from reeltune.data.weights import Weights
+from reeltune.data.weights import DatasetWeights
 from reeltune.randomness import Draws
 from reeltune.routing.plan import Segment, resolve
 from reeltune.run.drawing_notes import drawing_notes
@@ -81,7 +81,7 @@ def make_order(config: Config, datasets: Datasets, samples: Sequence[Sample]) ->
     """Return the order in which samples are trained."""
     times = {dataset.id: dataset.times for dataset in datasets.trained}
     places = [Place(sample.placement.bucket, times[sample.dataset_id], sample.dataset_id) for sample in samples]
-    weights = Weights(
+    weights = DatasetWeights(
         {dataset.id: dataset.probability for dataset in datasets.trained},
         by_size=config.data.data_backend_sampling == "auto-weighting",
     )

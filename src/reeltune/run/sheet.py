@@ -46,7 +46,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Source:
+class Shown:
     """A sample, where its encoding lies, and whether it is measured rather than trained."""
 
     sample: Sample
@@ -89,7 +89,7 @@ def _written(
     return folder.finish(page_html(sheet)), sheet
 
 
-def choose(sources: Sequence[Source], most: int) -> list[Source]:
+def choose(sources: Sequence[Shown], most: int) -> list[Shown]:
     """Return at most so many: the first of each dataset and bucket, then the second of each, in their own order."""
     places: dict[tuple[str, Bucket], int] = {}
     ranked = []
@@ -108,16 +108,16 @@ def round_trip_db(came_back: np.ndarray, given: np.ndarray) -> float:
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-def _sources(prepared: Prepared) -> list[Source]:
+def _sources(prepared: Prepared) -> list[Shown]:
     trained, held_out = prepared.samples, samples_of(prepared.manifest.held_out)
     return [
-        *(Source(sample, item, False) for sample, item in zip(trained, prepared.items, strict=True)),
-        *(Source(sample, item, True) for sample, item in zip(held_out, prepared.held_out, strict=True)),
+        *(Shown(sample, item, False) for sample, item in zip(trained, prepared.items, strict=True)),
+        *(Shown(sample, item, True) for sample, item in zip(held_out, prepared.held_out, strict=True)),
     ]
 
 
 def _card(
-    one: Source,
+    one: Shown,
     number: int,
     decode_video: DecodeVideo,
     caches: Mapping[str, ClipCache],
@@ -171,5 +171,7 @@ def _check_dataset(name: str | None, loaded: Loaded) -> None:
 def _read_only(datasets: Datasets) -> Iterator[Path]:
     """Yield the folders that are never written to."""
     for dataset in datasets.clips:
-        if dataset.instance_data_dir:
-            yield Path(dataset.instance_data_dir).expanduser()
+        # A hub dataset may be a folder of this machine.
+        for place in (dataset.instance_data_dir, dataset.dataset_name):
+            if place:
+                yield Path(place).expanduser()

@@ -14,7 +14,7 @@ from reeltune.contracts.batch import Batch
 from reeltune.contracts.clip import Bucket
 from reeltune.data.batches import READ_AHEAD, BatchSource, Captions, Item, Stored
 from reeltune.data.sampler import Order, Place
-from reeltune.data.weights import Weights
+from reeltune.data.weights import DatasetWeights
 from reeltune.errors import CacheError, UnreadableFile
 from reeltune.randomness import Draws
 
@@ -100,7 +100,7 @@ class Epochs:
 def test_samples_are_read_as_the_runs_epoch_has_them_and_regularisation_data_is_told_apart() -> None:
     # An epoch has three batches of `a`, and one and a half of `b`.
     places = [Place(SMALL, dataset=name) for name in "aaabbb"]
-    order = Order(places, batch_size=1, draws=Draws(1), weights=Weights({"b": 0.5}))
+    order = Order(places, batch_size=1, draws=Draws(1), weights=DatasetWeights({"b": 0.5}))
     items = [
         Item(f"{place.dataset}{index}", SMALL, Epochs(), "", ("text:1",), place.dataset, prior=place.dataset == "b")
         for index, place in enumerate(places)

@@ -15,7 +15,7 @@ from helpers.clips import even_times, frames_shown, indexed_frames, read_index, 
 from helpers.video import read_video
 from reeltune.contracts.clip import Bucket, Placement
 from reeltune.data.decode import decode, to_model_range
-from reeltune.data.frames import first_window, frames_available, training_rate
+from reeltune.data.frames import frames_available, training_rate, window
 from reeltune.data.probe import probe
 from reeltune.errors import UnreadableFile
 from reeltune.media import write_mp4
@@ -25,7 +25,7 @@ def trained_numbers(path: Path) -> list[int]:
     """Return the numbers on the frames that training at 16 fps would see."""
     info = probe(path)
     rate = training_rate(info, setting="model", model_fps=16.0)
-    indices = first_window(info, rate, num_frames=frames_available(info, rate))
+    indices = window(info, rate, num_frames=frames_available(info, rate))
     return [read_index(frame) for frame in decode(path, whole_picture(indices))]
 
 

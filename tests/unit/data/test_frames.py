@@ -51,6 +51,23 @@ def test_near_rates_are_taken_one_to_one(fps: float):
     assert (rate.one_to_one, rate.fps) == (True, 16)
 
 
+def test_uneven_clips_near_the_models_rate_follow_their_clock():
+    """60 frames of 20 to 120 ms are 16 fps on average, and would jerk if each were shown for as long."""
+    ends = list(accumulate([0.02, 0.12, 0.033, 0.08, 0.05, 0.072] * 10))
+    info = ClipInfo(64, 64, times_s=(0.0, *ends[:-1]), end_s=ends[-1])
+    rate = training_rate(info, setting="model", model_fps=16.0)
+    assert (rate.one_to_one, rate.fps, rate.note) == (False, 16, "16.0 -> 16.0 fps, unevenly spaced frames")
+    assert training_rate(info, setting="native", model_fps=16.0).one_to_one
+
+
+@pytest.mark.parametrize("fps", [15, 16, 17])
+def test_time_stamps_rounded_to_milliseconds_or_hundredths_are_even(fps: int):
+    for places in (2, 3):
+        times = [round(index / fps, places) for index in range(82)]
+        info = ClipInfo(64, 64, times_s=tuple(times[:-1]), end_s=times[-1])
+        assert training_rate(info, setting="model", model_fps=16.0).one_to_one
+
+
 @pytest.mark.parametrize("fps", [12.5, 14.8, 17.2, 23.976, 24, 30])
 def test_other_rates_are_resampled(fps: float):
     rate = training_rate(clip_info(81, fps), setting="model", model_fps=16.0)

@@ -66,8 +66,18 @@ def not_fetched(file: FileRef) -> Path:
     raise AssertionError(file)
 
 
+OTHERS: set[psutil.Process] = set()
+"""Processes of other tests, such as a server that a whole session shares."""
+
+
+@pytest.fixture(autouse=True)
+def _others_are_not_ours() -> None:
+    OTHERS.clear()
+    OTHERS.update(psutil.Process().children(recursive=True))
+
+
 def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    return [process for process in psutil.Process().children(recursive=True) if process not in OTHERS]
 
 
 def look(files: list[FileRef], folder: Path, **others: float) -> Generator[ClipInfo | UnreadableFile, None, None]:

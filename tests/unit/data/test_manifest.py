@@ -10,7 +10,7 @@ import pytest
 from helpers.clips import clip_info
 from helpers.rows import RULES, left_out, used, windows
 from reeltune.contracts.clip import ManifestRow
-from reeltune.data.manifest import files_of, left_out_by_kind, rate_notes, require_usable, summary, used_files, why
+from reeltune.data.manifest import files_of, left_out_by_kind, rate_notes, require_usable, summary, used_files
 from reeltune.errors import DataError
 
 
@@ -86,7 +86,7 @@ def test_a_file_is_named_by_where_it_comes_from() -> None:
 
 def test_reasons_are_grouped_by_their_kind() -> None:
     rows = [left_out("a", "x: one"), left_out("b", "y: two; do: this"), left_out("c", "y: three"), used("d.mp4")]
-    assert {kind: [why(row) for row in group] for kind, group in left_out_by_kind(rows).items()} == {
+    assert {kind: [row.why for row in group] for kind, group in left_out_by_kind(rows).items()} == {
         "y": ["two; do: this", "three"],
         "x": ["one"],
     }

@@ -12,7 +12,7 @@ from helpers.clips import clip_info
 from helpers.rows import left_out, used, windows
 from reeltune.config.datasets import EvalDataset, VideoDataset
 from reeltune.contracts.clip import ManifestRow
-from reeltune.data.manifest_records import manifest_records, source_span, write_manifest, write_manifest_table
+from reeltune.data.manifest_records import manifest_records, write_manifest, write_manifest_table
 
 CLIPS = VideoDataset(id="clips", instance_data_dir="d", repeats=2, probability=0.5)
 HELD_OUT = EvalDataset(id="held-out", instance_data_dir="e")
@@ -60,7 +60,7 @@ def test_the_last_frame_of_a_clip_is_shown_until_its_end() -> None:
     row = used("a.mp4")
     assert row.sample
     whole = replace(row.sample.placement, frame_indices=(10, 199))
-    assert source_span(replace(row.sample, placement=whole)) == (10 / 24, clip_info(200, 24).end_s)
+    assert replace(row.sample, placement=whole).span_s == (10 / 24, clip_info(200, 24).end_s)
 
 
 def test_a_fetched_file_is_told_with_where_it_comes_from_and_where_it_is() -> None:

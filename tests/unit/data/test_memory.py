@@ -124,6 +124,12 @@ def test_one_file_is_one_clip_by_whatever_path(
     assert looked_at == [clip]
 
 
+def test_a_link_to_itself_is_no_clip_that_is_known(tmp_path: Path) -> None:
+    link = tmp_path / "a.mp4"
+    link.symlink_to(link)
+    assert ClipMemory(tmp_path / "clips.json").recall(FileRef(link, 1, 1, name="a.mp4")) is None
+
+
 def test_a_name_that_is_not_utf_8_is_remembered(tmp_path: Path, looked_at: list[Path]) -> None:
     place = tmp_path / "clips.json"
     clip = clip_at(tmp_path).rename(tmp_path / os.fsdecode(b"caf\xe9.mp4"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reeltune.contracts.clip import FileRef
-from reeltune.data.quarantine import FILE_NAME, Broken, Quarantine
+from reeltune.data.quarantine import FILE_NAME, BrokenFile, Quarantine
 
 FILE = FileRef(Path("/data/sub/a.mp4"), 10, 20, name="sub/a.mp4")
 FAR = FileRef(Path("/cache/b.mp4"), 10, 20, url="s3://bucket/b.mp4", version="etag-1", name="s3://bucket/b.mp4")
@@ -32,10 +32,10 @@ def test_a_file_is_remembered_with_when_and_why(tmp_path: Path) -> None:
     again = Quarantine(tmp_path / "cache")
     assert [again.reason(file) for file in (FILE, FAR)] == ["damaged after frame 3"] * 2
     assert again.files == [
-        Broken(
+        BrokenFile(
             "s3://bucket/b.mp4", "s3://bucket/b.mp4", "etag-1", "damaged after frame 3", "2023-11-14T22:13:20+00:00"
         ),
-        Broken("sub/a.mp4", "/data/sub/a.mp4", "10 20", "damaged after frame 3", "2023-11-14T22:13:20+00:00"),
+        BrokenFile("sub/a.mp4", "/data/sub/a.mp4", "10 20", "damaged after frame 3", "2023-11-14T22:13:20+00:00"),
     ]
 
 

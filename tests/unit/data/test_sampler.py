@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reeltune.contracts.clip import Bucket
 from reeltune.data.sampler import Order, Place
-from reeltune.data.weights import Weights
+from reeltune.data.weights import DatasetWeights
 from reeltune.randomness import Draws
 
 SMALL, LARGE = Bucket(64, 64, 5), Bucket(96, 64, 5)
@@ -22,7 +22,7 @@ def order(seed: int = 1, batch_size: int = 2) -> Order:
     return Order(PLACES, batch_size=batch_size, draws=Draws(seed))
 
 
-def weighted(sizes: dict[str, int], weights: Weights | None = None, *, batch_size: int = 1) -> Order:
+def weighted(sizes: dict[str, int], weights: DatasetWeights | None = None, *, batch_size: int = 1) -> Order:
     """Return the order of datasets of so many clips of one bucket, in one list one after the other."""
     places = [Place(SMALL, dataset=name) for name, size in sizes.items() for _ in range(size)]
     return Order(places, batch_size=batch_size, draws=Draws(3), weights=weights)
@@ -83,19 +83,19 @@ def test_a_batch_never_mixes_datasets_and_all_are_shown_whole_when_their_weights
     ("sizes", "weights", "expected"),
     [
         # By size, a probability says how much of a dataset comes for a whole of the most probable one.
-        ({"a": 12, "b": 30}, Weights(), {"a": 12, "b": 30}),
-        ({"a": 12, "b": 30}, Weights({"a": 0.5, "b": 0.5}), {"a": 12, "b": 30}),
-        ({"a": 12, "b": 30}, Weights({"b": 0.1}), {"a": 12, "b": 3}),
-        ({"a": 12, "b": 30}, Weights({"a": 0.3, "b": 0.1}), {"a": 12, "b": 10}),
-        ({"a": 12, "b": 7}, Weights({"b": 0.5}), {"a": 12, "b": Fraction(7, 2)}),
+        ({"a": 12, "b": 30}, DatasetWeights(), {"a": 12, "b": 30}),
+        ({"a": 12, "b": 30}, DatasetWeights({"a": 0.5, "b": 0.5}), {"a": 12, "b": 30}),
+        ({"a": 12, "b": 30}, DatasetWeights({"b": 0.1}), {"a": 12, "b": 3}),
+        ({"a": 12, "b": 30}, DatasetWeights({"a": 0.3, "b": 0.1}), {"a": 12, "b": 10}),
+        ({"a": 12, "b": 7}, DatasetWeights({"b": 0.5}), {"a": 12, "b": Fraction(7, 2)}),
         # Uniform, it is the weight itself: the small dataset whole, the large one as often.
-        ({"a": 12, "b": 30}, Weights(by_size=False), {"a": 12, "b": 12}),
-        ({"a": 12, "b": 30}, Weights({"a": 0.2, "b": 0.8}, by_size=False), {"a": Fraction(15, 2), "b": 30}),
-        ({"a": 5}, Weights({"a": 0.01}), {"a": 5}),
+        ({"a": 12, "b": 30}, DatasetWeights(by_size=False), {"a": 12, "b": 12}),
+        ({"a": 12, "b": 30}, DatasetWeights({"a": 0.2, "b": 0.8}, by_size=False), {"a": Fraction(15, 2), "b": 30}),
+        ({"a": 5}, DatasetWeights({"a": 0.01}), {"a": 5}),
     ],
 )
 def test_an_epoch_has_what_the_weights_say(
-    sizes: dict[str, int], weights: Weights, expected: dict[str, Fraction]
+    sizes: dict[str, int], weights: DatasetWeights, expected: dict[str, Fraction]
 ) -> None:
     assert weights.per_epoch(sizes) == expected
     drawn, names = weighted(sizes, weights), [name for name, size in sizes.items() for _ in range(size)]
@@ -116,7 +116,7 @@ def test_over_many_epochs_shares_are_the_weights_and_every_clip_comes_equally_of
 ) -> None:
     clips = {f"d{number}": size for number, size in enumerate(sizes)}
     chosen = dict(zip(clips, probabilities, strict=False))
-    drawn = weighted(clips, Weights(chosen, by_size=by_size), batch_size=batch_size)
+    drawn = weighted(clips, DatasetWeights(chosen, by_size=by_size), batch_size=batch_size)
     names = [name for name, size in clips.items() for _ in range(size)]
     batches = [batch for epoch in epochs_of(drawn, 12) for batch in epoch]
     assert len(batches) == drawn.batches_until(12)
@@ -146,7 +146,7 @@ def test_over_many_epochs_shares_are_the_weights_and_every_clip_comes_equally_of
 
 
 def test_a_rare_dataset_goes_on_where_it_stopped() -> None:
-    drawn = weighted({"a": 10, "b": 40}, Weights({"b": 0.1}))
+    drawn = weighted({"a": 10, "b": 40}, DatasetWeights({"b": 0.1}))
     # Four of forty an epoch: ten epochs show each once, and the next ten each once more, in another order.
     of_b = [[index for (index,) in batches if index >= 10] for batches in epochs_of(drawn, 20)]
     assert {len(one) for one in of_b} == {4}
@@ -156,7 +156,7 @@ def test_a_rare_dataset_goes_on_where_it_stopped() -> None:
 
 
 def test_weighted_orders_can_be_asked_anywhere_first() -> None:
-    sizes, weights = {"a": 7, "b": 11, "c": 5}, Weights({"b": 0.15, "c": 0.7})
+    sizes, weights = {"a": 7, "b": 11, "c": 5}, DatasetWeights({"b": 0.15, "c": 0.7})
     whole = weighted(sizes, weights)
     expected = [whole.micro_batch(position) for position in range(100)]
     assert [weighted(sizes, weights).micro_batch(90 + place) for place in range(10)] == expected[90:]
@@ -164,7 +164,7 @@ def test_weighted_orders_can_be_asked_anywhere_first() -> None:
 
 def test_what_an_epoch_shows_of_each_bucket_is_a_part_of_a_pass() -> None:
     places = [Place(SMALL, 2, "a")] * 3 + [Place(LARGE, 1, "b")] * 4 + [Place(SMALL, 1, "b")] * 5
-    drawn = Order(places, batch_size=4, draws=Draws(0), weights=Weights({"a": 1.0, "b": 0.5}))
+    drawn = Order(places, batch_size=4, draws=Draws(0), weights=DatasetWeights({"a": 1.0, "b": 0.5}))
     shown = [(group.dataset, group.bucket, group.samples, group.batches) for group in drawn.groups]
     # Six of `a` in two batches; of `b` half of four in one and of five in two.
     half = Fraction(1, 2)

@@ -193,7 +193,7 @@ def test_more_than_a_tenth_without_captions_is_an_error_that_names_five(folder: 
     with pytest.raises(DataError, match="clips: 7 of 10 clips have no caption.*allow_missing_captions") as caught:
         rows_of(folder)
     assert [name in str(caught.value) for name in ("c3.txt", "c7.txt", "c8.txt")] == [True, True, False]
-    assert "and 2 more" in str(caught.value)
+    assert "and 2 more; `reeltune data captions --all` names them" in str(caught.value)
     rows = rows_of(folder, allow_missing_captions=True)
     assert [row.sample is not None for row in rows] == [True] * 3 + [False] * 7
     assert "c9.txt is not UTF-8" in rows[9].reason

@@ -16,7 +16,7 @@ from reeltune.contracts.clip import Bucket, ClipInfo, FileRef, ManifestRow, Plac
 from reeltune.report.sheet import Card, LeftOut, Sheet
 from reeltune.report.sheet_page import page_html
 from reeltune.report.sheet_picture import Tile, contact_sheet, evenly, thumbnail
-from reeltune.report.sheet_words import facts_of, frame_label, span_of, speed_of, told
+from reeltune.report.sheet_words import facts_of, frame_label, speed_of, told
 
 HOSTILE = '<script>document.title="mine"</script> <img src=x onerror=alert(1)> & "quotes"\n\'too\''
 
@@ -69,8 +69,8 @@ def sheet(*cards: Card, **changes: Any) -> Sheet:
 
 
 def test_the_span_lasts_until_the_next_frame_is_shown() -> None:
-    assert span_of(sample()) == (1.0, pytest.approx(31 / 24))
-    assert span_of(sample(total=31)) == (1.0, pytest.approx(31 / 24))
+    assert sample().span_s == (1.0, pytest.approx(31 / 24))
+    assert sample(total=31).span_s == (1.0, pytest.approx(31 / 24))
 
 
 @pytest.mark.parametrize(

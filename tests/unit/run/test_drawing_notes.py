@@ -85,7 +85,7 @@ def test_clips_that_the_run_never_shows_are_told() -> None:
     # A hundred steps are nine whole epochs of 10 + 0.4 batches and most of a tenth.
     plan = planned(10, 40, {"b": {"probability": 0.01}})
     text = said(plan)["trap", "b.probability"]
-    assert text in {f"{seen} of 40 clips are seen in the whole run, so rarely is b drawn" for seen in (3, 4)}
+    assert text in {f"{seen} of 40 samples are seen in the whole run, so rarely is b drawn" for seen in (3, 4)}
     assert ("trap", "a.probability") not in said(plan)
     longer = planned(10, 40, {"b": {"probability": 0.01}}, max_train_steps=1041)
     assert ("trap", "b.probability") not in said(longer)

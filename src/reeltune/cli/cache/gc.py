@@ -22,6 +22,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from rich.filesize import decimal
 
     from reeltune.cache.collect import contents_of, remove_orphans
+    from reeltune.report.outlook_words import counted
 
     caches = [contents_of(cache.folder) for cache in cache_folders(arguments, words)]
     unknown = [contents for contents in caches if contents.entries and not contents.users]
@@ -34,10 +35,10 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     for reference in (reference for contents in caches for reference in contents.gone):
         print(f"{reference.files_gone}: what it needed in {reference.path.parent.parent} counts no more")
     if arguments.dry_run:
-        gone, verb = [entry for contents in caches for entry in contents.orphans], "would be removed"
+        gone, verb = [entry for contents in caches for entry in contents.orphans], "to be removed"
     else:
-        gone, verb = [entry for contents in caches for entry in remove_orphans(contents)], "were removed"
+        gone, verb = [entry for contents in caches for entry in remove_orphans(contents)], "removed"
     drafts = sum(len(contents.drafts) for contents in caches)
     size = decimal(sum(entry.size_bytes for entry in gone))
-    print(f"{len(gone)} entries ({size}) and {drafts} unfinished drafts {verb}")
+    print(f"{counted(len(gone), 'entry', 'entries')} ({size}) and {counted(drafts, 'unfinished draft')} {verb}")
     return 0

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from reeltune.cli.cache.folders import cache_folders
-from reeltune.cli.source import add_source_arguments
+from reeltune.cli.source import add_source_arguments, command
 
 LINE = "read every entry and remove damaged ones; the next start makes them anew"
 
@@ -20,6 +20,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from reeltune.cache.check import damaged_entries
     from reeltune.cache.entries import entry_files
     from reeltune.report.console import track
+    from reeltune.report.outlook_words import counted
 
     count = 0
     damaged = []
@@ -30,5 +31,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     for entry in damaged:
         entry.path.unlink(missing_ok=True)
         print(f"damaged, removed: {entry.path}")
-    print(f"{count} entries were read, {len(damaged)} were damaged" + ("; start again to rebuild" if damaged else ""))
+    read = f"{counted(count, 'entry', 'entries')} read, {len(damaged) or 'none'} damaged"
+    rebuild = f"; `{command('prepare', arguments, words)}` makes them anew" if damaged else ""
+    print(read + rebuild)
     return 1 if damaged else 0

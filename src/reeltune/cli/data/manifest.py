@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reeltune.cli.source import add_source_arguments
+from reeltune.errors import ConfigError
 
 if TYPE_CHECKING:
     from reeltune.config.load import Loaded
@@ -30,11 +32,11 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from reeltune.cli.data.page import loaded_for, paper, show
 
     loaded = loaded_for(arguments, words)
+    if arguments.parquet:
+        _check_place(arguments.parquet, loaded)
     manifest = _manifest(loaded, decode=arguments.decode)
     if arguments.parquet:
-        from reeltune.data.manifest_records import write_manifest_table
-
-        write_manifest_table(manifest.rows, arguments.parquet, datasets=loaded.datasets.clips)
+        _write_table(manifest, arguments.parquet, loaded)
     if arguments.json:
         print(_json(loaded, manifest))
     else:
@@ -64,6 +66,26 @@ def _manifest(loaded: Loaded, *, decode: bool) -> Manifest:
     return Manifest(
         tuple(decode_all(trained, datasets.trained, track)), tuple(decode_all(held_out, datasets.held_out, track))
     )
+
+
+def _check_place(table: Path, loaded: Loaded) -> None:
+    """Refuse a table that would lie among clips, or where a folder is."""
+    if table.is_dir():
+        raise ConfigError(f"--parquet {table} is a folder; name a file, such as {table / 'manifest.parquet'}")
+    place = os.path.realpath(table)
+    for folder in (dataset.instance_data_dir for dataset in loaded.datasets.clips):
+        if folder and Path(place).is_relative_to(os.path.realpath(Path(folder).expanduser())):
+            raise ConfigError(f"--parquet {table}: {folder} is a dataset's folder and is never written to")
+
+
+def _write_table(manifest: Manifest, table: Path, loaded: Loaded) -> None:
+    from reeltune.data.manifest_records import write_manifest_table
+
+    try:
+        write_manifest_table(manifest.rows, table, datasets=loaded.datasets.clips)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(f"--parquet {table} cannot be written: {why}; name another place") from error
 
 
 def _json(loaded: Loaded, manifest: Manifest) -> str:

@@ -11,8 +11,7 @@ from reeltune.cli.data.page import heading, sentence, some
 from reeltune.config.datasets import ClipDataset
 from reeltune.config.load import Loaded
 from reeltune.contracts.clip import Bucket, Manifest, ManifestRow, Sample, samples_of
-from reeltune.data.manifest import by_dataset, files_of, left_out_by_kind, rate_notes, used_files, why
-from reeltune.data.manifest_records import source_span
+from reeltune.data.manifest import by_dataset, files_of, left_out_by_kind, rate_notes, used_files
 from reeltune.families import family_facts
 from reeltune.report.outlook_layout import Paper, table
 from reeltune.report.outlook_words import counted
@@ -71,13 +70,13 @@ def _shape(bucket: Bucket, samples: Sequence[Sample]) -> tuple[str, str, str, st
 
 
 def _seconds(samples: Sequence[Sample]) -> float:
-    return math.fsum(end - start for start, end in map(source_span, samples))
+    return math.fsum(end - start for start, end in (sample.span_s for sample in samples))
 
 
 def _left_out(rows: Sequence[ManifestRow], paper: Paper, *, most: int) -> Iterator[Text]:
     for kind, group in left_out_by_kind(rows).items():
         yield from sentence(f"{len(group):,} left out: {kind}", paper)
-        named = [f"{row.origin}: {why(row)}" for row in group]
+        named = [f"{row.origin}: {row.why}" for row in group]
         for line in some(named, most, more="--left-out names them"):
             yield from sentence(line, paper, depth=2)
 

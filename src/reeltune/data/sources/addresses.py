@@ -8,8 +8,6 @@ server's words are forgotten, and the next start asks again.
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -17,11 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from reeltune.data.sources.remembered import keep, recall
 from reeltune.data.sources.tries import Broken, Refused
 from reeltune.data.sources.web import Headers
-from reeltune.whole_files import whole_file
 
-log = logging.getLogger(__name__)
+KEY = ("addresses",)
+"""Under which it is remembered what servers said."""
 
 Answer = Headers | Refused | Broken
 """What a server says, or why it says nothing."""
@@ -80,11 +79,11 @@ Ask = Callable[[Sequence[Address]], Sequence[Answer]]
 
 
 class KnownAddresses:
-    """What servers said of addresses. place: a JSON file; without it, or where it is damaged, they are asked again."""
+    """What servers said of addresses. folder: where that is remembered."""
 
-    def __init__(self, place: Path) -> None:
-        self._place, self._lock = place, threading.Lock()
-        self._known = _read(place)
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._lock = folder, threading.Lock()
+        self._known = {name: Headers(**said) for name, said in (recall(folder, KEY) or {}).items()}
 
     def headers(self, addresses: Sequence[Address], ask: Ask) -> dict[str, Answer]:
         """Return by name what is said of each address, asking only for those that are not known."""
@@ -92,7 +91,8 @@ class KnownAddresses:
         fresh = dict(zip((address.name for address in missing), ask(missing), strict=True))
         with self._lock:
             self._known |= {name: answer for name, answer in fresh.items() if isinstance(answer, Headers)}
-            self._save(changed=bool(missing))
+            if missing:
+                self._save()
         return {address.name: fresh.get(address.name) or self._known[address.name] for address in addresses}
 
     def confirm(self, name: str, came: Headers) -> None:
@@ -102,17 +102,11 @@ class KnownAddresses:
             return
         with self._lock:
             self._known.pop(name, None)
-            self._save(changed=True)
+            self._save()
         raise Refused("the file was changed on its server since it was listed; run the command again")
 
-    def _save(self, *, changed: bool) -> None:
-        if not changed:
-            return
-        try:
-            with whole_file(self._place) as draft:
-                draft.write_text(json.dumps({name: asdict(said) for name, said in self._known.items()}) + "\n", "utf-8")
-        except OSError as error:
-            log.debug("addresses will be asked again: %s cannot be written: %s", self._place, error)
+    def _save(self) -> None:
+        keep(self._folder, KEY, {name: asdict(said) for name, said in self._known.items()})
 
 
 def _same(said: Headers, came: Headers) -> bool:
@@ -120,10 +114,3 @@ def _same(said: Headers, came: Headers) -> bool:
         return False
     # Servers behind one address may each have an etag of their own for a file that is the same.
     return said.etag == came.etag or (said.modified != "" and said.modified == came.modified)
-
-
-def _read(place: Path) -> dict[str, Headers]:
-    try:
-        return {name: Headers(**said) for name, said in json.loads(place.read_text("utf-8")).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}

@@ -1,15 +1,27 @@
-"""Which column of a table says what: found by name where none is set, and what its cells say."""
+"""Which column of a table says what: the one that is set, else found by a usual name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from reeltune.data.tables import cell_texts
 from reeltune.errors import DataError
 
 CAPTIONS = ("caption", "captions", "text", "prompt", "description")
 """Names of the caption's column, in the order in which they are looked for."""
+
+_EITHER = ("file_name", "path", "file")
+PICTURES_ONLY = ("image", "images", "img", "picture", "png", "jpg", "jpeg", "webp")
+MEDIA: Mapping[str, tuple[str, ...]] = {
+    "video": ("video", "videos", "clip", "mp4", "webm", *_EITHER),
+    "image": (*PICTURES_ONLY, *_EITHER),
+}
+"""Names of the column of clips or pictures in tables that may hold them."""
+
+PATHS = ("url", "path", "file", "filename", "file_name", "video", "image")
+"""Names of the column of paths in csv_file."""
+
+LISTED = ("file_name", "filename", "path", "file", "video", "image")
+"""Names of the column of file names in metadata.csv."""
 
 
 def choose_column(there: Sequence[str], wanted: str | None, usual: Sequence[str], *, option: str, place: str) -> str:
@@ -22,8 +34,3 @@ def choose_column(there: Sequence[str], wanted: str | None, usual: Sequence[str]
         return found[0]
     missing = f"no column {wanted}" if wanted is not None else f"none of the columns {', '.join(usual)}"
     raise DataError(f"{place} has {missing}; set {option} to one of: {', '.join(there) or 'it has no columns'}")
-
-
-def captions_in(row: Mapping[str, Any], columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the captions of a row, one for each column and each part of a list; empty cells say nothing."""
-    return tuple(text for column in columns for text in cell_texts(row[column]))

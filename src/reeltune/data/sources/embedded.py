@@ -16,13 +16,13 @@ from reeltune.contracts.clip import FileRef
 from reeltune.contracts.source import Entry
 from reeltune.data.kinds import is_media
 from reeltune.data.sources import shards
+from reeltune.data.sources.columns import PICTURES_ONLY
 from reeltune.data.sources.mirror import Mirror, is_whole, shortage
 from reeltune.data.sources.remembered import remembered
 from reeltune.data.sources.shards import Columns, ShardRow
 from reeltune.data.sources.trees import Tree
-from reeltune.data.sources.tries import Broken, Refused, tried
+from reeltune.data.sources.tries import Broken, Refused, tried, words_of
 from reeltune.errors import DataError, UnreadableFile
-from reeltune.secrets import without_secrets
 from reeltune.whole_files import whole_file
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ class EmbeddedClips:
     def _key(self, what: str, shard: FileRef) -> tuple[str, ...]:
         dataset = self._dataset
         asked = (dataset.dataset_type, dataset.caption_strategy, dataset.video_column, dataset.image_column)
-        return what, shard.origin, _version(shard), repr((*asked, dataset.caption_column))
+        return what, shard.origin, shard.stamp, repr((*asked, dataset.caption_column))
 
     def _read(self, shard: FileRef, action: Callable[[IOBase], T]) -> T:
         """Return what an action makes of an open shard. Raises DataError where it cannot be read."""
@@ -146,18 +146,14 @@ class EmbeddedClips:
             own = PurePosixPath(f"{own.name or number}{self._usual_kind(columns)}")
         leads_out = own.is_absolute() or ".." in own.parts
         name = f"{shard.name}#{number}/{own.name}" if leads_out or str(own) in taken else str(own)
-        version = f"{_version(shard)}#{number}"
+        version = f"{shard.stamp}#{number}"
         file = FileRef(Path(), -1, 0, f"{shard.origin}#{number}", version, name)
         return _Clip(shard, columns, row, self._mirror.placed(file))
 
     def _usual_kind(self, columns: Columns) -> str:
         """Return an extension for clips whose rows give them no name; readers look at the bytes."""
-        is_picture = self._dataset.dataset_type == "image" or columns.media.lower() in shards.MEDIA["image"][:-3]
+        is_picture = self._dataset.dataset_type == "image" or columns.media.lower() in PICTURES_ONLY
         return ".png" if is_picture else ".mp4"
-
-
-def _version(shard: FileRef) -> str:
-    return shard.version or f"{shard.size_bytes}-{shard.mtime_ns}"
 
 
 def _worded(shard: FileRef, action: Callable[[], T]) -> T:
@@ -169,10 +165,6 @@ def _worded(shard: FileRef, action: Callable[[], T]) -> T:
     except (DataError, Broken, Refused):
         raise
     except (ArrowInvalid, StopIteration) as error:
-        raise Refused(f"{shard.origin} is damaged, or no parquet file: {_first_line(error)}; fetch it anew") from error
+        raise Refused(f"{shard.origin} is damaged, or no parquet file: {words_of(error)}; fetch it anew") from error
     except Exception as error:
-        raise Broken(f"{shard.origin} cannot be read: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return without_secrets(str(error).partition("\n")[0]) or type(error).__name__
+        raise Broken(f"{shard.origin} cannot be read: {words_of(error)}") from error

@@ -12,19 +12,15 @@ from reeltune.contracts.clip import FileRef
 from reeltune.contracts.source import Entry, Found, Passed
 from reeltune.data.captions import caption_lines
 from reeltune.data.kinds import is_media, is_wanted, not_wanted
-from reeltune.data.sources import shards
-from reeltune.data.sources.columns import CAPTIONS, captions_in, choose_column
+from reeltune.data.sources.columns import CAPTIONS, LISTED, MEDIA, choose_column
 from reeltune.data.sources.embedded import EmbeddedClips
-from reeltune.data.sources.fetched_texts import FetchedTexts
 from reeltune.data.sources.layout import lists_of, of_split, shards_of
 from reeltune.data.sources.mirror import Mirror, mirror_folder
 from reeltune.data.sources.selection import by_kind, limited, pass_over, refuse_nothing
+from reeltune.data.sources.texts import FetchedTexts
 from reeltune.data.sources.trees import FolderTree, HubTree, Tree
-from reeltune.data.tables import as_columns, cell_text, column_names, read_rows
+from reeltune.data.tables import as_columns, cell_text, column_names, read_rows, row_texts
 from reeltune.errors import DataError
-
-_NAMES = ("file_name", "filename", "path", "file", "video", "image")
-"""Names of the column of file names in metadata.csv."""
 
 Named = dict[str, tuple[str, ...]]
 """Captions by the name of the file that a table says them of."""
@@ -111,7 +107,7 @@ class HubSource:
         """Return the captions that a table gives to files below its own folder, or to files below the root."""
         place, path = table.origin, self._tree.fetch(table)
         there = column_names(path)
-        names = (*shards.MEDIA["video"], *shards.MEDIA["image"]) if self._shards else _NAMES
+        names = (*MEDIA["video"], *MEDIA["image"]) if self._shards else LISTED
         own = self._dataset.video_column or self._dataset.image_column
         column = choose_column(there, own, names, option="video_column", place=place)
         words: list[str] = []
@@ -123,7 +119,7 @@ class HubSource:
         for row in read_rows(path, [column, *words]):
             name = posixpath.normpath(cell_text(row[column]) or ".")
             beside = posixpath.normpath(posixpath.join(posixpath.dirname(table.name), name))
-            named[name if name in known and beside not in known else beside] = captions_in(row, words)
+            named[name if name in known and beside not in known else beside] = row_texts(row, words)
         return named
 
     def _only_named(self, found: Found, named: Named, table: FileRef) -> Found:

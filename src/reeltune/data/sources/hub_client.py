@@ -14,9 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from reeltune.data.sources.remembered import keep, recall
-from reeltune.data.sources.tries import Broken, Refused, tried
+from reeltune.data.sources.tries import Broken, Refused, tried, words_of
 from reeltune.errors import DataError
-from reeltune.secrets import without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -103,10 +102,6 @@ class HubClient:
         except Exception as error:
             self._fail(error)
 
-    def words(self, error: Exception) -> str:
-        """Return what a client says, without what is secret."""
-        return without_secrets(str(error).strip().partition("\n")[0]) or type(error).__name__
-
     def _ask_for_commit(self, revision: str | None) -> str:
         try:
             return self._api.dataset_info(self.repository, revision=revision, timeout=30).sha or ""
@@ -159,7 +154,7 @@ class HubClient:
             raise Refused("the hub has no such file any more; run the command again") from error
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise error
-        raise Broken(f"the hub ({hub}) did not give it: {self.words(error)}") from error
+        raise Broken(f"the hub ({hub}) did not give it: {words_of(error)}") from error
 
 
 def _is_shown(name: str) -> bool:

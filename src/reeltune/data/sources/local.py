@@ -40,10 +40,8 @@ class LocalSource:
         return limited(only_tabled(found, self._dataset), self._dataset.max_num_samples)
 
     def fetch(self, file: FileRef) -> Path:
-        """Return the file's own path. Raises UnreadableFile where it is gone."""
-        if not file.path.exists():
-            raise UnreadableFile(file.path, "it is gone since it was listed; put it back or run the command again")
-        return file.path
+        """Return the file's own path. Raises UnreadableFile where it is gone, or is a link that leads nowhere."""
+        return path_of(file)
 
     def text_beside(self, file: FileRef) -> bytes | None:
         """Return what clip.txt beside clip.mp4 holds; None without one. Raises DataError where it cannot be read."""
@@ -59,6 +57,15 @@ def file_ref(path: Path, folder: Path) -> FileRef:
         status = path.lstat()
     name = path.relative_to(folder).as_posix()
     return FileRef(path=path, size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, name=name)
+
+
+def path_of(file: FileRef) -> Path:
+    """Return where a file of this machine is. Raises UnreadableFile where it is gone, or a link that leads nowhere."""
+    if os.path.exists(file.path):
+        return file.path
+    if file.path.is_symlink():
+        raise UnreadableFile(file.path, f"a link to {os.readlink(file.path)}, where nothing is; mend or delete it")
+    raise UnreadableFile(file.path, "it is gone since it was listed; put it back or run the command again")
 
 
 def check_folder(folder: Path) -> None:

@@ -49,7 +49,8 @@ class Mirror:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+        # By text: comparing two paths runs Python code, between whose lines another thread could make a second lock.
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def placed(self, file: FileRef, own_name: str = "") -> FileRef:
         """Return a file of another place with the path that its bytes will have here.
@@ -65,7 +66,7 @@ class Mirror:
 
         Raises UnreadableFile with what went wrong after three tries, ShortageError for a full or locked disk.
         """
-        with self._locks[file.path]:
+        with self._locks[str(file.path)]:
             if not is_whole(file):
                 try:
                     tried(lambda: _bring_whole(file, bring))

@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from reeltune.config.datasets import ClipDataset
 from reeltune.contracts.clip import FileRef
 from reeltune.contracts.source import Found
-from reeltune.data.sources.fetched_texts import FetchedTexts
 from reeltune.data.sources.mirror import Mirror, mirror_folder
 from reeltune.data.sources.selection import by_kind, limited, only_tabled, refuse_nothing
 from reeltune.data.sources.store import ObjectStore
+from reeltune.data.sources.texts import FetchedTexts
 from reeltune.data.sources.tries import Broken, tried
 from reeltune.errors import DataError
 

@@ -1,4 +1,4 @@
-"""What took long to find out and never changes, kept in a file: the list of a commit's files, the rows of a shard."""
+"""What took long to find out, kept in files: what a commit's files are, the rows of a shard, what servers said."""
 
 from __future__ import annotations
 

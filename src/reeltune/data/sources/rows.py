@@ -11,12 +11,9 @@ from reeltune.config.datasets import ClipDataset
 from reeltune.contracts.clip import FileRef
 from reeltune.contracts.source import Passed
 from reeltune.data.sources.addresses import Address, read_address, without_access
-from reeltune.data.sources.columns import captions_in, choose_column
+from reeltune.data.sources.columns import PATHS, choose_column
 from reeltune.data.sources.local import file_ref
-from reeltune.data.tables import as_columns, cell_text, column_names, read_rows
-
-PATHS = ("url", "path", "file", "filename", "file_name", "video", "image")
-"""Names of the column of paths, in the order in which they are looked for."""
+from reeltune.data.tables import as_columns, cell_text, column_names, read_rows, row_texts
 
 SCHEMES = ("http", "https", "s3")
 """How addresses may begin."""
@@ -67,7 +64,7 @@ def _cells(dataset: ClipDataset, table: Path) -> Iterator[Cell]:
     for word in words:
         choose_column(there, word, (), option="csv_caption_column", place=place)
     for number, row in enumerate(read_rows(table, [path, *words]), 1):
-        yield number, cell_text(row[path]), captions_in(row, words) if words else None
+        yield number, cell_text(row[path]), row_texts(row, words) if words else None
 
 
 def _located(text: str, root: Path) -> FileRef | Address | str:

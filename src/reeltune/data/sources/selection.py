@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import posixpath
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,7 +12,7 @@ from reeltune.config.datasets import ClipDataset, SourceKind
 from reeltune.contracts.clip import FileRef
 from reeltune.contracts.source import Entry, Found, Passed
 from reeltune.data.kinds import BY_DATASET, is_media, is_wanted, not_wanted
-from reeltune.data.tables import cell_text, read_rows
+from reeltune.data.tables import cell_name, name_in_table, read_rows
 from reeltune.errors import DataError
 
 _ADVICE: dict[SourceKind, str] = {
@@ -52,10 +51,10 @@ def only_tabled(found: Found, dataset: ClipDataset) -> Found:
     if dataset.parquet is None:
         raise DataError(f"dataset {dataset.id}: metadata_backend parquet needs the table's place; set parquet.path")
     table, column = Path(dataset.parquet.path).expanduser(), dataset.parquet.filename_column
-    whole_names = dataset.parquet.identifier_includes_extension
-    named = dict.fromkeys(cell_text(row[column]) for row in read_rows(table, [column]))
-    keys = {entry: _key(entry.file.name, whole_names=whole_names) for entry in found.entries}
-    there = set(keys.values()) | {_key(_name(passed, dataset), whole_names=whole_names) for passed in found.passed}
+    whole = dataset.parquet.identifier_includes_extension
+    named = dict.fromkeys(cell_name(row[column]) for row in read_rows(table, [column]))
+    keys = {entry: name_in_table(entry.file.name, whole=whole) for entry in found.entries}
+    there = set(keys.values()) | {name_in_table(_name(passed, dataset), whole=whole) for passed in found.passed}
     unnamed = (
         pass_over(entry.file, f"not in the table: {table} does not name {key}; add a row that does")
         for entry, key in keys.items()
@@ -68,10 +67,6 @@ def only_tabled(found: Found, dataset: ClipDataset) -> Found:
     )
     kept = tuple(entry for entry, key in keys.items() if key in named)
     return Found(kept, (*found.passed, *unnamed, *missing))
-
-
-def _key(name: str, *, whole_names: bool) -> str:
-    return name if whole_names else posixpath.splitext(name)[0]
 
 
 def _name(passed: Passed, dataset: ClipDataset) -> str:

@@ -12,15 +12,9 @@ from io import IOBase
 from typing import Any
 
 from reeltune.config.datasets import ClipDataset
-from reeltune.data.sources.columns import CAPTIONS, captions_in, choose_column
-from reeltune.data.tables import as_columns
+from reeltune.data.sources.columns import CAPTIONS, MEDIA, choose_column
+from reeltune.data.tables import as_columns, row_texts
 from reeltune.errors import DataError
-
-MEDIA: Mapping[str, tuple[str, ...]] = {
-    "video": ("video", "videos", "clip", "mp4", "webm", "file_name", "path", "file"),
-    "image": ("image", "images", "img", "picture", "png", "jpg", "jpeg", "webp", "file_name", "path", "file"),
-}
-"""Usual names of the column of clips or pictures."""
 
 _AT_ONCE = 1024
 
@@ -75,7 +69,7 @@ def list_rows(file: IOBase, columns: Columns) -> Iterator[ShardRow]:
             rows = _rows(table, group, read) if read else [{}] * table.metadata.row_group(group).num_rows
             for index, row in enumerate(rows):
                 path = _path(row.get(columns.media)) if with_paths else ""
-                yield ShardRow(group, index, path, captions_in(row, columns.captions))
+                yield ShardRow(group, index, path, row_texts(row, columns.captions))
 
 
 def clips_of(file: IOBase, columns: Columns, group: int) -> Iterator[bytes | None]:

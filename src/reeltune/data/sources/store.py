@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from reeltune.config.datasets import ClipDataset
-from reeltune.data.sources.tries import Broken, Refused
+from reeltune.data.sources.tries import Broken, Refused, words_of
 from reeltune.errors import DataError
-from reeltune.secrets import without_secrets
 
 CONNECT_S, READ_S = 10, 60
 """Seconds to wait for a server's first word, and for its next."""
@@ -101,7 +100,7 @@ class ObjectStore:
 
     def _words(self, error: Exception) -> str:
         """Return what a client says, without keys."""
-        text = without_secrets(str(error).strip().partition("\n")[0]) or type(error).__name__
+        text = words_of(error)
         dataset = self._dataset
         named = (os.environ.get(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"))
         for secret in (dataset.aws_access_key_id, dataset.aws_secret_access_key, *named):

@@ -18,6 +18,7 @@ from reeltune.contracts.source import Entry, Found, Passed
 from reeltune.data.kinds import is_media, is_wanted, not_wanted
 from reeltune.data.sources import web
 from reeltune.data.sources.addresses import Address, Answer, KnownAddresses
+from reeltune.data.sources.local import path_of
 from reeltune.data.sources.mirror import Mirror, mirror_folder
 from reeltune.data.sources.rows import Listed, list_rows
 from reeltune.data.sources.selection import limited, pass_over, refuse_nothing
@@ -25,10 +26,6 @@ from reeltune.data.sources.store import ObjectStore
 from reeltune.data.sources.texts import read_beside
 from reeltune.data.sources.tries import Broken, Refused, tried
 from reeltune.data.sources.web import Headers
-from reeltune.errors import UnreadableFile
-
-ADDRESSES = "addresses.json"
-"""Beside what was fetched: what servers said."""
 
 
 class TableSource:
@@ -53,11 +50,7 @@ class TableSource:
 
     def fetch(self, file: FileRef) -> Path:
         """Return the path of a file's bytes, brought here unless they are. Raises UnreadableFile."""
-        if file.url:
-            return self._mirror.fetch(file, self._bring)
-        if not file.path.exists():
-            raise UnreadableFile(file.path, "it is gone since it was listed; put it back or run the command again")
-        return file.path
+        return self._mirror.fetch(file, self._bring) if file.url else path_of(file)
 
     def text_beside(self, file: FileRef) -> bytes | None:
         """Return clip.txt beside a clip on this machine; addresses have none. Raises DataError where it is locked."""
@@ -104,7 +97,7 @@ class TableSource:
 
     @cached_property
     def _known(self) -> KnownAddresses:
-        return KnownAddresses(self._mirror.folder / ADDRESSES)
+        return KnownAddresses(self._mirror.folder)
 
     @cached_property
     def _addresses(self) -> dict[str, Address]:

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from reeltune.contracts.clip import FileRef
 from reeltune.data.sources.hub_client import HubClient
-from reeltune.data.sources.local import check_folder, file_ref, list_files
+from reeltune.data.sources.local import check_folder, file_ref, list_files, path_of
 from reeltune.data.sources.mirror import is_whole, shortage
 from reeltune.data.sources.remembered import remembered
 from reeltune.data.sources.tries import Broken, Refused, tried
@@ -47,9 +47,7 @@ class FolderTree:
         return [file_ref(path, self._folder) for path in list_files(self._folder)]
 
     def fetch(self, file: FileRef) -> Path:
-        if not file.path.exists():
-            raise UnreadableFile(file.path, "it is gone since it was listed; put it back or run the command again")
-        return file.path
+        return path_of(file)
 
     def open(self, file: FileRef) -> IOBase:
         try:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from reeltune.secrets import without_secrets
+
 T = TypeVar("T")
 
 PAUSES_S = (1.0, 4.0)
@@ -18,6 +20,11 @@ class Broken(Exception):
 
 class Refused(Exception):
     """Bytes will not come, however often they are asked for. The message says why, for people."""
+
+
+def words_of(error: Exception) -> str:
+    """Return what a client says of a failure, in one line and without what is secret."""
+    return without_secrets(str(error).strip().partition("\n")[0]) or type(error).__name__
 
 
 def tried(action: Callable[[], T]) -> T:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reeltune.data.sources import tries
-from reeltune.data.sources.tries import Broken, Refused
-from reeltune.secrets import without_secrets
+from reeltune.data.sources.tries import Broken, Refused, words_of
 
 CONNECT_S, READ_S = 10.0, 60.0
 """Seconds to wait for a connection, and for the next bytes."""
@@ -151,11 +150,7 @@ async def _worded(action: Callable[[], Awaitable[Headers]]) -> Headers:
     except aiohttp.ClientPayloadError as error:
         raise Broken("the connection broke off before the end; run the command again") from error
     except aiohttp.ClientError as error:
-        raise Broken(f"the connection failed: {_words(error)}; check the address and the network") from error
-
-
-def _words(error: Exception) -> str:
-    return without_secrets(str(error).partition("\n")[0]) or type(error).__name__
+        raise Broken(f"the connection failed: {words_of(error)}; check the address and the network") from error
 
 
 def _check(status: int, reason: str | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reeltune.config.datasets import ClipDataset
 from reeltune.contracts.clip import ManifestRow, samples_of
 from reeltune.contracts.outlook import BucketOutlook, DatasetOutlook, LeftOut
-from reeltune.data.manifest import by_dataset, files_of, left_out_by_kind, rate_notes, used_files, why
+from reeltune.data.manifest import by_dataset, files_of, left_out_by_kind, rate_notes, used_files
 from reeltune.run.outlook.basis import Basis
 from reeltune.run.rules import rules_of
 
@@ -44,4 +44,4 @@ def _outlook(dataset: ClipDataset, rows: Sequence[ManifestRow], basis: Basis) ->
 
 
 def _left_out(kind: str, rows: Sequence[ManifestRow]) -> LeftOut:
-    return LeftOut(len(rows), kind, f"{rows[0].path.name}: {why(rows[0])}")
+    return LeftOut(len(rows), kind, f"{rows[0].path.name}: {rows[0].why}")

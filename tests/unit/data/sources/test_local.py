@@ -55,6 +55,14 @@ def test_a_link_that_leads_nowhere_is_listed(tmp_path: Path):
     assert found(tmp_path) == ["a.mp4"]
 
 
+@pytest.mark.parametrize("to", ["gone.mp4", "a.mp4"])
+def test_a_link_that_leads_nowhere_is_named_as_one(tmp_path: Path, to: str):
+    (tmp_path / "a.mp4").symlink_to(to)
+    source = local(tmp_path)
+    with pytest.raises(UnreadableFile, match=rf"a link to {to}, where nothing is; mend or delete it"):
+        source.fetch(source.find().entries[0].file)
+
+
 def test_missing_folder_is_named_with_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=rf"datasets/clips does not exist in {tmp_path}.*instance_data_dir"):
@@ -152,6 +160,14 @@ def test_with_a_table_only_what_it_names_is_offered_and_all_else_is_explained(tm
         f"gone{ending}": "missing",
     }
     assert kinds == expected
+
+
+def test_a_table_may_write_names_as_paths_are_written(tmp_path: Path):
+    touch(tmp_path / "clips", "a.mp4", "sub/b.mp4")
+    table = write_table(tmp_path / "t.csv", ("id",), ("./a.mp4",), ("sub//b.mp4",))
+    options = TableOptions(path=str(table), identifier_includes_extension=True)
+    found = local(tmp_path / "clips", metadata_backend="parquet", parquet=options).find()
+    assert (names(found), found.passed) == (["a.mp4", "sub/b.mp4"], ())
 
 
 def test_few_of_many_stay_the_same_when_a_file_is_added(tmp_path: Path):

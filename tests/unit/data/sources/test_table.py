@@ -34,6 +34,12 @@ def table(place: Path, *rows: tuple[Any, ...], columns: tuple[str, ...] = ("url"
     return open_source(dataset_in(place, type="csv", csv_file=str(path), **options))
 
 
+def answers_in(place: Path) -> Path:
+    """Return the file that what servers said is remembered in."""
+    (found,) = (place / "cache/fetched").glob("addresses-*.json")
+    return found
+
+
 def first(source: Source) -> Any:
     return source.find().entries[0].file
 
@@ -145,7 +151,7 @@ def test_a_failure_that_stays_is_named_and_leaves_nothing(
         source.fetch(file)
     assert caught.value.reason.startswith(reason)
     assert [verb for verb, _ in web_files.asked].count("GET") == gets
-    assert [path.name for path in (tmp_path / "cache/fetched").iterdir()] == ["addresses.json"]
+    assert list((tmp_path / "cache/fetched").iterdir()) == [answers_in(tmp_path)]
 
 
 def test_a_server_that_drips_is_given_up(
@@ -201,12 +207,12 @@ def test_what_lets_someone_in_is_in_no_record_and_does_not_name_the_file(web_fil
     assert source.fetch(file).read_bytes() == DATA
     assert "s3cr3t" in web_files.asked[-1][1]
     web_files.answers["/a.mp4"] = [status(403)]
-    (tmp_path / "cache/fetched/addresses.json").unlink()
+    answers_in(tmp_path).unlink()
     source.fetch(file).unlink()
     with pytest.raises(UnreadableFile) as caught:
         source.fetch(file)
     twice = reasons(table(tmp_path, (signed,), (signed.replace("s3cr3t", "other"),)).find())
-    kept = (tmp_path / "cache/fetched/addresses.json").read_text()
+    kept = answers_in(tmp_path).read_text()
     shown = f"{found} {caught.value} {twice} {kept} {source!r}"
     assert not any(secret in shown for secret in ("s3cr3t", "pw", "Expires"))
     assert list(twice) == [f"{web_files.address}/a.mp4"]
