@@ -11,8 +11,8 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src/reeltune"
 
 LINES = (
-    ("errors", "log"),
-    ("contracts", "machine", "media", "modes", "randomness", "secrets", "tensor_files", "whole_files"),
+    ("errors", "log", "whole_files"),
+    ("contracts", "machine", "media", "modes", "randomness", "remembered", "secrets", "tensor_files"),
     ("config",),
     ("data", "objective", "adapters", "routing", "quantize", "estimate", "manual"),
     ("cache",),

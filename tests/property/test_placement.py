@@ -117,7 +117,7 @@ OPTIONS = {
 
 def as_told(reason: str, told: Rules) -> tuple[str, Rules]:
     """Return the option that a refusal names, and the rules with the value that it says to type."""
-    number = re.fullmatch(r".*; (?:lower|raise) .* to (\S+)", reason)
+    number = re.fullmatch(r".*(?:; |or )(?:lower|raise) .* to (\S+)", reason)
     named = re.findall(r"video\.(\w+)|(minimum_\w+|maximum_\w+)", reason)
     assert number, reason
     inner, outer = named[-1]

@@ -189,9 +189,9 @@ def test_the_round_trip_is_the_peak_signal_to_noise_ratio(place: Place) -> None:
 def test_the_first_of_each_bucket_come_first(place: Place) -> None:
     card = place.sheet.cards[0]
 
-    def of(width: int) -> sheet_module.Source:
+    def of(width: int) -> sheet_module.Shown:
         placement = replace(card.sample.placement, bucket=Bucket(width, 64, 5))
-        return sheet_module.Source(replace(card.sample, placement=placement), place.prepared.items[0], held_out=False)
+        return sheet_module.Shown(replace(card.sample, placement=placement), place.prepared.items[0], held_out=False)
 
     many = [of(width) for width in (64, 64, 64, 96, 96, 128)]
     assert [one.sample.placement.bucket.width for one in choose(many, 3)] == [64, 96, 128]

@@ -6,15 +6,16 @@ Only a memory: without it the files are read again.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from reeltune.contracts.clip import FileRef
-from reeltune.whole_files import write_json
+from reeltune.remembered import keep_at, recall_at
 
-VERSION = 1
+_KEY = ("contents", "2")
+"""The number is raised whenever `Known` changes."""
+
 _CHUNK = 1 << 20
 
 
@@ -33,14 +34,14 @@ class ContentFingerprints:
 
     def __init__(self, memory: Path) -> None:
         self._memory = memory
-        self._known = {known.origin: known for known in _read(memory)}
+        self._known = {known.origin: known for known in (Known(**one) for one in recall_at(memory, _KEY) or ())}
         # A folder that came from another machine: the same names and times, below another root.
         self._moved = {known.name: known for known in self._known.values() if known.name and _is_gone(known.origin)}
         self._changed = False
 
     def of(self, file: FileRef, fetch: Callable[[FileRef], Path]) -> str:
         """Return the fingerprint of a file's bytes. Raises what `fetch` raises, and OSError."""
-        stamp = _stamp(file)
+        stamp = file.stamp
         for known in (self._known.get(file.origin), self._moved.get(file.name)):
             if known and known.stamp == stamp:
                 return known.content
@@ -50,13 +51,9 @@ class ContentFingerprints:
         return content
 
     def save(self) -> None:
-        """Write what is known, whole or not at all, where anything is new."""
+        """Write what is known, whole or not at all, where anything is new and the folder can be written."""
         if self._changed:
-            write_json(self._memory, {"version": VERSION, "files": [asdict(known) for known in self._known.values()]})
-
-
-def _stamp(file: FileRef) -> str:
-    return file.version or f"{file.size_bytes} {file.mtime_ns}"
+            keep_at(self._memory, _KEY, [asdict(known) for known in self._known.values()])
 
 
 def _is_gone(origin: str) -> bool:
@@ -69,11 +66,3 @@ def _fingerprint(path: Path) -> str:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _read(memory: Path) -> list[Known]:
-    try:
-        content = json.loads(memory.read_text(encoding="utf-8"))
-        return [Known(**one) for one in content["files"]] if content["version"] == VERSION else []
-    except (OSError, ValueError, KeyError, TypeError):
-        return []

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from reeltune.data.sources.mirror import FOLDER as FETCHED
 from reeltune.whole_files import DRAFTS
 
 PLAIN, PACKED = ".safetensors", ".safetensors.zst"
@@ -49,13 +50,18 @@ def stale_drafts(folder: Path, *, now: float | None = None) -> list[Path]:
     """Return drafts that nobody writes any more.
 
     Their process is gone and nothing was added for a minute; or for an hour, whatever has its number now. Nobody writes
-    an entry for as long as a minute, and a process that is not seen here may live on another machine.
+    an entry for as long as a minute, and a process that is not seen here may live on another machine. What is fetched
+    may come in large pieces from slow places, so those drafts have an hour.
     """
     now = time.time() if now is None else now
     places = [folder, folder / REFERENCES]
     drafts = [path for place in places if place.is_dir() for path in place.glob(DRAFTS)]
     drafts += [path for path in _inside(folder) if path.name.startswith(".")]
-    return [path for path in drafts if _is_stale(path, now)]
+    fetched = [*(folder / FETCHED).glob(DRAFTS), *(folder / FETCHED).glob(f"*/{DRAFTS}")]
+    return [
+        *(path for path in drafts if _is_stale(path, now, _MINUTE_S)),
+        *(path for path in fetched if _is_stale(path, now, _HOUR_S)),
+    ]
 
 
 def remove_stale_drafts(folder: Path) -> int:
@@ -73,13 +79,13 @@ def _inside(folder: Path) -> Iterator[Path]:
         yield from sorted(shard.iterdir())
 
 
-def _is_stale(draft: Path, now: float) -> bool:
+def _is_stale(draft: Path, now: float, limit_s: float) -> bool:
     writer = _WRITER.search(draft.name)
     try:
         age_s = now - draft.stat().st_mtime
     except FileNotFoundError:
         return False
-    return writer is not None and age_s > (_HOUR_S if is_alive(int(writer[1])) else _MINUTE_S)
+    return writer is not None and age_s > (_HOUR_S if is_alive(int(writer[1])) else limit_s)
 
 
 def is_alive(process: int) -> bool:

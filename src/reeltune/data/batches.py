@@ -142,6 +142,8 @@ def _naming(item: Item) -> Iterator[None]:
     try:
         yield
     except ReeltuneError as error:
+        if isinstance(error, CacheError) and str(error).startswith(item.id):
+            raise
         raise CacheError(f"{item.id}: its encoding cannot be read: {error}") from error
     except OSError as error:
         advice = "Mend that and start the run again: it goes on from its last checkpoint."

@@ -23,6 +23,10 @@ COMMAND = (sys.executable, "-P", "-m", "reeltune.data.inspection_worker")
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+class HungOrCrashed(UnreadableFile):
+    """A file that took a process with it: not worth its price at every start."""
+
+
 class Inspector:
     """One process, from its start to `end`."""
 
@@ -45,17 +49,17 @@ class Inspector:
         self._started = False
 
     def look(self, path: Path, listed: Stamp | None, *, limit_s: float) -> ClipInfo:
-        """Return what a file holds. Raises UnreadableFile; after a hang or a crash this process is no longer there."""
+        """Return what a file holds. Raises UnreadableFile; HungOrCrashed, and then this process is no longer there."""
         self._await_start()
         try:
             self._ours.send((path, listed, limit_s))
             if not self._ours.poll(limit_s):
                 self.end()
-                raise UnreadableFile(path, f"takes longer than {limit_s:g} s to read; convert it to H.264 mp4")
+                raise HungOrCrashed(path, f"takes longer than {limit_s:g} s to read; convert it to H.264 mp4")
             answer = self._ours.recv()
         except (EOFError, OSError) as error:
             self.end()
-            raise UnreadableFile(path, "its decoder crashed; copy it again or convert it to H.264 mp4") from error
+            raise HungOrCrashed(path, "its decoder crashed; copy it again or convert it to H.264 mp4") from error
         if isinstance(answer, str):
             raise UnreadableFile(path, answer)
         return answer

@@ -6,9 +6,6 @@ Only a memory: without it, or where it cannot be written, files are looked at ag
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
-import logging
 import os
 import zlib
 from pathlib import Path
@@ -17,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from reeltune.contracts.clip import ClipInfo, FileRef
-from reeltune.whole_files import whole_file
+from reeltune.remembered import keep_at, recall_at
 
-log = logging.getLogger(__name__)
-
-VERSION = 3
+VERSION = 4
 """Raised whenever looking at a clip changes what is found out."""
+
+_KEY = ("clips", str(VERSION))
 
 
 class ClipMemory:
@@ -30,7 +27,7 @@ class ClipMemory:
 
     def __init__(self, place: Path) -> None:
         self._place = place
-        self._known = _read(place)
+        self._known: dict[str, dict[str, Any]] = recall_at(place, _KEY) or {}
         self._changed = False
 
     def recall(self, file: FileRef) -> ClipInfo | None:
@@ -47,15 +44,8 @@ class ClipMemory:
 
     def save(self) -> None:
         """Write what is new, whole or not at all, where the folder can be written."""
-        if not self._changed:
-            return
-        content = {"version": VERSION, "checksum": _checksum(self._known), "clips": self._known}
-        try:
-            with whole_file(self._place) as draft:
-                # In ASCII: a file name that is not UTF-8 is kept as JSON's own escapes.
-                draft.write_text(json.dumps(content) + "\n", encoding="ascii")
-        except OSError as error:
-            log.debug("clips will be looked at again: %s cannot be written: %s", self._place, error)
+        if self._changed:
+            keep_at(self._place, _KEY, self._known)
 
 
 def _name(file: FileRef) -> str:
@@ -74,17 +64,3 @@ def _packed(times_s: tuple[float, ...]) -> str:
 
 def _unpacked(text: str) -> tuple[float, ...]:
     return tuple(np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<f8").tolist())
-
-
-def _read(place: Path) -> dict[str, dict[str, Any]]:
-    try:
-        content = json.loads(place.read_text(encoding="utf-8"))
-        # A damaged file may still be JSON, and what it says of a clip would be believed.
-        whole = content["version"] == VERSION and content["checksum"] == _checksum(content["clips"])
-        return content["clips"] if whole else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _checksum(clips: dict[str, dict[str, Any]]) -> str:
-    return hashlib.blake2b(json.dumps(clips, sort_keys=True).encode(), digest_size=16).hexdigest()

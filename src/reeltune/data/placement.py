@@ -111,7 +111,8 @@ def _length_refusal(available: int, rules: Rules, *, fps: float) -> str:
     if available < rules.min_frames:
         usable = rules.geometry.usable_frames(available)
         option = "video.num_frames (or set video.min_frames)" if video.min_frames is None else "video.min_frames"
-        return f"too short: {found}, {rules.min_frames} needed; lower {option} to {usable}"
+        home = "name it in a dataset of type image, or " if available == 1 else ""
+        return f"too short: {found}, {rules.min_frames} needed; {home}lower {option} to {usable}"
     if video.max_frames is not None and available > video.max_frames:
         return f"too long: {found}, {video.max_frames} allowed; raise video.max_frames to {available}"
     most = min(available, video.num_frames)

@@ -1,4 +1,4 @@
-"""Files that broke while they were read, remembered, so that no later start stumbles over them again.
+"""Files that broke while they were decoded, or hung or crashed a decoder: no later start stumbles over them again.
 
 The list lies beside the encoded clips of its dataset. A file that is replaced or mended is another file: it is looked
 at again. Only a list: nothing is moved or deleted.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 FILE_NAME = "quarantine.json"
 VERSION = 1
+LOCK_S = 10.0
+"""The longest to wait for another process that writes the same list: a moment's work."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +46,10 @@ class Quarantine:
         self._known = _read(self._place)
         self._added: dict[str, BrokenFile] = {}
 
-    @property
-    def files(self) -> Sequence[BrokenFile]:
-        """Return what is listed, by name."""
-        return sorted(self._known.values(), key=lambda broken: broken.name)
-
-    def reason(self, file: FileRef) -> str | None:
-        """Return why a file is on the list; None when it is not, or has been changed since."""
+    def listed(self, file: FileRef) -> BrokenFile | None:
+        """Return what the list says of a file; None when it is not there, or has been changed since."""
         broken = self._known.get(_name(file))
-        return broken.reason if broken and broken.stamp == file.stamp else None
+        return broken if broken and broken.stamp == file.stamp else None
 
     def add(self, file: FileRef, reason: str) -> None:
         """Put a file on the list."""
@@ -63,7 +61,12 @@ class Quarantine:
         """Write what is new, beside what other processes have written meanwhile."""
         if not self._added:
             return
-        self._write(_read(self._place) | self._added)
+        try:
+            with self._alone():
+                known = _read(self._place) | self._added
+                write_json(self._place, {"version": VERSION, "files": [asdict(known[name]) for name in sorted(known)]})
+        except OSError as error:
+            log.warning("%s cannot be written, so these files are tried again next time: %s", self._place, error)
         self._added.clear()
 
     def clear(self) -> int:
@@ -71,14 +74,19 @@ class Quarantine:
         count = len(self._known)
         self._known.clear()
         self._added.clear()
-        self._place.unlink(missing_ok=True)
+        if self._place.exists():
+            with self._alone():
+                self._place.unlink(missing_ok=True)
         return count
 
-    def _write(self, known: dict[str, BrokenFile]) -> None:
-        try:
-            write_json(self._place, {"version": VERSION, "files": [asdict(known[name]) for name in sorted(known)]})
-        except OSError as error:
-            log.warning("%s cannot be written, so these files are tried again next time: %s", self._place, error)
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from changing the list meanwhile. Raises OSError."""
+        from filelock import FileLock
+
+        self._place.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._place.with_name(f".{FILE_NAME}.lock"), timeout=LOCK_S):
+            yield
 
 
 def _name(file: FileRef) -> str:

@@ -5,7 +5,7 @@ A file gives one row for each window that is trained, or one that says why there
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from reeltune.contracts.source import Found, Passed, Source
 from reeltune.data.caption_filters import Filters
 from reeltune.data.captions import CaptionReader, Words
 from reeltune.data.inspection import inspect
+from reeltune.data.inspectors import HungOrCrashed
 from reeltune.data.memory import ClipMemory
 from reeltune.data.placement import Rules, place
-from reeltune.data.quarantine import Quarantine
+from reeltune.data.quarantine import BrokenFile, Quarantine
 from reeltune.errors import DataError, UnreadableFile
 from reeltune.randomness import Draws
 
@@ -55,38 +56,50 @@ def scan(
     words = {entry.file: reader.read(entry) for entry in found.entries}
     _check_captions(words, dataset)
     quarantine = Quarantine(Path(dataset.cache_dir_vae).expanduser())
-    listed = {file: reason for file in words if (reason := quarantine.reason(file))}
-    infos = _look_at([file for file in words if file not in listed], source, dataset, track)
+    listed = {file: broken for file in words if (broken := quarantine.listed(file))}
+    infos = _look_at([file for file in words if file not in listed], source, dataset, quarantine, track)
     seen = _Seen(words, infos, listed)
     placing = _Placing(dataset.id, rules, draws)
     rows = (row for file in words for row in placing.rows(file, seen))
     return (*rows, *(_passed(passed, dataset.id) for passed in found.passed))
 
 
-def _look_at(files: Sequence[FileRef], source: Source, dataset: ClipDataset, track: Track) -> Infos:
-    """Return what each file holds, or why it cannot be read."""
+def _look_at(
+    files: Sequence[FileRef], source: Source, dataset: ClipDataset, quarantine: Quarantine, track: Track
+) -> Infos:
+    """Return what each file holds, or why it cannot be read. Those that hung or crashed a decoder are put on the list."""
     memory = ClipMemory(Path(dataset.cache_dir_vae).expanduser() / MEMORY)
     try:
-        infos = inspect(files, memory=memory, fetch=source.fetch)
+        infos = _listing(files, inspect(files, memory=memory, fetch=source.fetch), quarantine)
         shown = track(infos, f"reading {dataset.id}", total=len(files), unit="clips")
         return dict(zip(files, shown, strict=True))
     finally:
         # Ctrl-C in a long look must not make the next one as long.
         memory.save()
+        quarantine.save()
+
+
+def _listing(
+    files: Sequence[FileRef], infos: Iterable[ClipInfo | UnreadableFile], quarantine: Quarantine
+) -> Iterator[ClipInfo | UnreadableFile]:
+    for file, info in zip(files, infos, strict=True):
+        if isinstance(info, HungOrCrashed):
+            quarantine.add(file, info.reason)
+        yield info
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What is known of the files. listed: those that broke before, and are not opened again, with the reason."""
+    """What is known of the files. listed: those that broke before, and are not opened again."""
 
     words: Mapping[FileRef, Words]
     infos: Infos
-    listed: Mapping[FileRef, str]
+    listed: Mapping[FileRef, BrokenFile]
 
     def unreadable(self, file: FileRef) -> str | None:
         """Return why a file cannot be read; None when it can."""
-        if file in self.listed:
-            return f"{self.listed[file]} (`reeltune data quarantine --clear` has it tried again)"
+        if broken := self.listed.get(file):
+            return f"{broken.reason} (found {broken.when}; `reeltune data quarantine --clear` has it tried again)"
         info = self.infos[file]
         return info.reason if isinstance(info, UnreadableFile) else None
 

@@ -163,7 +163,7 @@ QUICKSTART = (
     Row(
         {"delete_problematic_images": "true"},
         "No file is ever deleted: clips that cannot be read are left out, and listed in quarantine.jsonl in the run "
-        "folder; `reeltune data manifest` names them with the reason.",
+        "folder; `reeltune data quarantine` names them with the reason.",
     ),
     Row({"disable_bucket_pruning": True}, "Buckets with fewer clips than a batch are trained, and counted."),
     Row(

@@ -89,13 +89,15 @@ def entries_of(
     by_folder = {folder: ContentFingerprints(folder / "contents.json") for folder in folders.values()}
     memories = {name: by_folder[folder] for name, folder in folders.items()}
     files = {(sample.dataset_id, sample.file): sample for sample in samples}
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="contents") as pool:
+    pool = ThreadPoolExecutor(_READERS, thread_name_prefix="contents")
+    try:
         read = pool.map(lambda sample: _content(sample, memories, caches), files.values())
-        try:
-            contents = dict(zip(files, track(read, "fingerprinting clips", len(files), "clips"), strict=True))
-        finally:
-            for memory in by_folder.values():
-                memory.save()
+        contents = dict(zip(files, track(read, "fingerprinting clips", len(files), "clips"), strict=True))
+    finally:
+        # First: a thread that still reads would add to what is being written.
+        pool.shutdown(cancel_futures=True)
+        for memory in by_folder.values():
+            memory.save()
     found: list[LatentEntry] = []
     refused: dict[str, Refused] = {}
     for sample in samples:

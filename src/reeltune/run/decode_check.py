@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from reeltune.config.datasets import ClipDataset
@@ -11,10 +10,9 @@ from reeltune.contracts.clip import FileRef, ManifestRow, samples_of
 from reeltune.contracts.progress import Track
 from reeltune.data.decode import decode
 from reeltune.data.manifest import by_dataset
-from reeltune.data.quarantine import Quarantine
-from reeltune.data.scan import UNREADABLE
 from reeltune.data.sources import open_source
 from reeltune.errors import UnreadableFile
+from reeltune.run.broken import remember_broken, without_broken
 
 
 def decode_all(rows: Sequence[ManifestRow], datasets: Sequence[ClipDataset], track: Track) -> list[ManifestRow]:
@@ -32,18 +30,6 @@ def _checked(rows: Sequence[ManifestRow], dataset: ClipDataset, track: Track) ->
                 decode(source.fetch(sample.file), sample.placement)
             except UnreadableFile as error:
                 broken[sample.file] = error.reason
-    _remember(broken, dataset)
-    return [_without(row, broken) for row in rows]
-
-
-def _remember(broken: dict[FileRef, str], dataset: ClipDataset) -> None:
-    quarantine = Quarantine(Path(dataset.cache_dir_vae).expanduser())
-    for file, reason in broken.items():
-        quarantine.add(file, reason)
-    quarantine.save()
-
-
-def _without(row: ManifestRow, broken: dict[FileRef, str]) -> ManifestRow:
-    if row.sample is None or row.sample.file not in broken:
-        return row
-    return replace(row, sample=None, reason=f"{UNREADABLE}: {broken[row.sample.file]}")
+    remember_broken(broken, Path(dataset.cache_dir_vae).expanduser())
+    reasons = {file.origin: reason for file, reason in broken.items()}
+    return [without_broken(row, reasons) for row in rows]

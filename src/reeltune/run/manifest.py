@@ -50,6 +50,13 @@ def look_at_held_out(config: Config, datasets: Datasets, facts: Facts, track: Tr
     return tuple(row for dataset in measured for row in _first(scanned.rows(dataset), limit))
 
 
+def look_for_unreadable(config: Config, datasets: Datasets, facts: Facts, track: Track) -> dict[str, list[ManifestRow]]:
+    """Return, by dataset, the rows of the files that cannot be read, of what is trained and what is measured."""
+    scanned = _Scans(config, facts, track, read_filters(datasets.text.caption_filter_list))
+    looked_at = (*datasets.trained, *measured_datasets(config, datasets))
+    return {dataset.id: unreadable(scanned.rows(dataset)) for dataset in looked_at}
+
+
 def measured_datasets(config: Config, datasets: Datasets) -> list[EvalDataset]:
     """Return the held-out datasets that are measured: none when nothing is, so that none need to be there."""
     options = config.evaluation
@@ -99,14 +106,19 @@ class _Scans:
         )
 
 
+def unreadable(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+    """Return the rows of the files that cannot be read."""
+    return [row for row in rows if row.sample is None and row.kind == UNREADABLE]
+
+
 def write_quarantine(rows: Sequence[ManifestRow], path: Path) -> None:
     """Write the files that cannot be read, one JSON object each; no such file when all can be read."""
-    unreadable = [row for row in rows if row.sample is None and row.kind == UNREADABLE]
-    if not unreadable:
+    listed = unreadable(rows)
+    if not listed:
         path.unlink(missing_ok=True)
         return
     with whole_file(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        file.writelines(_line(row) for row in unreadable)
+        file.writelines(_line(row) for row in listed)
 
 
 def _line(row: ManifestRow) -> str:

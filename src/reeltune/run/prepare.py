@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -27,9 +27,8 @@ from reeltune.contracts.geometry import LatentGeometry
 from reeltune.contracts.progress import Track
 from reeltune.data.batches import Item
 from reeltune.data.manifest import require_usable
-from reeltune.data.quarantine import Quarantine
-from reeltune.data.scan import UNREADABLE
 from reeltune.estimate.disk import latent_entry_bytes
+from reeltune.run.broken import remember_broken, without_broken
 from reeltune.run.clip_entries import ClipCache, Items, clip_caches, entries_of
 from reeltune.run.preflight import require_room, require_writable
 from reeltune.run.rendering_plan import prompts_to_encode
@@ -103,9 +102,9 @@ def fill_caches(
     fill_text(prompt_keys, text, family=family, device=device, track=track, batch_size=batch_size)
     broken = fill_latents(now, family=family, device=device, track=track)
     _quarantine(broken.values(), caches)
-    refused = {**unread, **broken}
-    trained = tuple(_without(row, refused) for row in manifest.trained)
-    held_out = tuple(_without(row, refused) for row in manifest.held_out)
+    refused = {origin: one.reason for origin, one in {**unread, **broken}.items()}
+    trained = tuple(without_broken(row, refused) for row in manifest.trained)
+    held_out = tuple(without_broken(row, refused) for row in manifest.held_out)
     require_usable(trained)
     on_the_spot = Encoder(family, device, refuse=lambda one: _quarantine([one], caches))
     items = Items(caches, on_the_spot, prompt_keys, fingerprint=family.video_fingerprint())
@@ -172,12 +171,4 @@ def _quarantine(broken: Iterable[Refused], caches: Mapping[str, ClipCache]) -> N
     """Remember the files that no later start need open."""
     for one in broken:
         if one.lasting:
-            listed = Quarantine(caches[one.sample.dataset_id].store.folder)
-            listed.add(one.sample.file, one.reason)
-            listed.save()
-
-
-def _without(row: ManifestRow, refused: Mapping[str, Refused]) -> ManifestRow:
-    if row.sample is None or row.origin not in refused:
-        return row
-    return replace(row, sample=None, reason=f"{UNREADABLE}: {refused[row.origin].reason}")
+            remember_broken({one.sample.file: one.reason}, caches[one.sample.dataset_id].store.folder)

@@ -18,6 +18,7 @@ from reeltune.data.memory import VERSION, ClipMemory
 from reeltune.data.probe import probe
 from reeltune.errors import UnreadableFile
 
+KEY = ["clips", str(VERSION)]
 SEEN: list[Path] = []
 
 
@@ -170,9 +171,9 @@ def test_a_file_that_was_mended_is_read(tmp_path: Path) -> None:
         "null",
         "[]",
         "{}",
-        json.dumps({"version": VERSION}),
-        json.dumps({"version": VERSION, "clips": None}),
-        json.dumps({"version": VERSION, "clips": []}),
+        json.dumps({"key": KEY}),
+        json.dumps({"key": KEY, "digest": "", "content": None}),
+        json.dumps({"key": KEY, "digest": "", "content": []}),
         b"\xff\xfe",
     ],
 )
@@ -202,7 +203,7 @@ def test_a_damaged_entry_is_looked_at_again(tmp_path: Path, damage: dict[str, ob
     place, clip = tmp_path / "clips.json", clip_at(tmp_path)
     _remember(place, clip)
     content = json.loads(place.read_text())
-    content["clips"][str(clip)] |= damage
+    content["content"][str(clip)] |= damage
     place.write_text(json.dumps(content))
     assert look(ClipMemory(place), ref(clip)) == probe(clip)
 
@@ -212,7 +213,7 @@ def test_an_entry_that_lacks_something_is_looked_at_again(tmp_path: Path, key: s
     place, clip = tmp_path / "clips.json", clip_at(tmp_path)
     _remember(place, clip)
     content = json.loads(place.read_text())
-    del content["clips"][str(clip)][key]
+    del content["content"][str(clip)][key]
     place.write_text(json.dumps(content))
     assert look(ClipMemory(place), ref(clip)) == probe(clip)
 
@@ -221,7 +222,7 @@ def test_what_another_version_saw_does_not_count(tmp_path: Path, looked_at: list
     place, clip = tmp_path / "clips.json", clip_at(tmp_path)
     _remember(place, clip)
     content = json.loads(place.read_text())
-    place.write_text(json.dumps(content | {"version": VERSION + 1}))
+    place.write_text(json.dumps(content | {"key": ["clips", str(VERSION + 1)]}))
     look(ClipMemory(place), ref(clip))
     assert looked_at == [clip, clip]
 

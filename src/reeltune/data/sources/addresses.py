@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from reeltune.data.sources.remembered import keep, recall
+from reeltune.remembered import keep, recall
 from reeltune.data.sources.tries import Broken, Refused
 from reeltune.data.sources.web import Headers
 

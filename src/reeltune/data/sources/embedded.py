@@ -18,7 +18,7 @@ from reeltune.data.kinds import is_media
 from reeltune.data.sources import shards
 from reeltune.data.sources.columns import PICTURES_ONLY
 from reeltune.data.sources.mirror import Mirror, is_whole, shortage
-from reeltune.data.sources.remembered import remembered
+from reeltune.remembered import remembered
 from reeltune.data.sources.shards import Columns, ShardRow
 from reeltune.data.sources.trees import Tree
 from reeltune.data.sources.tries import Broken, Refused, tried, words_of

@@ -13,7 +13,7 @@ from io import IOBase
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
-from reeltune.data.sources.remembered import keep, recall
+from reeltune.remembered import keep, recall
 from reeltune.data.sources.tries import Broken, Refused, tried, words_of
 from reeltune.errors import DataError
 

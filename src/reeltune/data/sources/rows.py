@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reeltune.config.datasets import ClipDataset
@@ -24,7 +24,7 @@ Cell = tuple[int, str, tuple[str, ...] | None]
 
 @dataclass(frozen=True)
 class Listed:
-    """One row that names a file: here, or at an address."""
+    """One file that is named, here or at an address. number: of the first row that names it."""
 
     number: int
     place: FileRef | Address
@@ -36,25 +36,39 @@ class Listed:
 
 
 def list_rows(dataset: ClipDataset) -> tuple[list[Listed], list[Passed]]:
-    """Return the rows of csv_file that name a file, and those that do not with the reason; both in their order.
+    """Return the files that csv_file names, and the rows that name none with the reason; both in their order.
+
+    Rows that name the same file each give it their captions.
 
     Raises DataError where the table cannot be read or has no column of paths.
     """
     table = Path(dataset.csv_file or "").expanduser()
     root = Path(dataset.instance_data_dir or table.parent).expanduser()
-    rows: dict[str, Listed] = {}
+    files: dict[str, Listed] = {}
     passed = []
     for number, text, captions in _cells(dataset, table):
-        place = _located(text, root)
+        row, place = Path(f"{table} row {number}"), _located(text, root)
         if isinstance(place, str):
-            passed.append(Passed(Path(without_access(text) or f"{table} row {number}"), place))
-        elif place.name in rows:
-            first = rows[place.name].number
-            why = f"listed twice: row {number} names what row {first} does; take one of them out"
-            passed.append(Passed(Path(place.name), why, place.name if isinstance(place, Address) else ""))
+            passed.append(_passed(row, text, place))
+            continue
+        listed = files.get(place.name)
+        new = [caption for caption in captions or () if listed and caption not in (listed.captions or ())]
+        if listed is None:
+            files[place.name] = Listed(number, place, captions)
+        elif new:
+            files[place.name] = replace(listed, captions=(*(listed.captions or ()), *new))
         else:
-            rows[place.name] = Listed(number, place, captions)
-    return list(rows.values()), passed
+            why = f"listed twice: row {listed.number} names {place.name} too; take one of them out"
+            passed.append(Passed(row, why))
+    return list(files.values()), passed
+
+
+def _passed(row: Path, text: str, reason: str) -> Passed:
+    """Return a row that is not offered, by what it names where it names anything."""
+    named = without_access(text)
+    if "://" in named:
+        return Passed(row, reason, named)
+    return Passed(Path(named) if named else row, reason)
 
 
 def _cells(dataset: ClipDataset, table: Path) -> Iterator[Cell]:

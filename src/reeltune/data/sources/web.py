@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ SLOWEST = 64 * 1024
 
 AT_ONCE = 16
 """Addresses that are asked at the same time."""
+
+LARGEST = 64 * 2**30
+"""Bytes of a file that are fetched at most. One whose size is not announced may also not outgrow the free room."""
 
 _CHUNK = 2**20
 SUFFIXES = {
@@ -43,6 +47,8 @@ SUFFIXES = {
 
 _NO_HEAD = (400, 403, 404, 405, 406, 501)
 """What servers answer that know GET only; an address signed for GET is forbidden to HEAD."""
+
+_TOO_LARGE = f"no more is fetched than {LARGEST >> 30} GiB"
 
 _ADVICE = {
     401: "it needs a login; use addresses that are open, or fetch the files yourself",
@@ -115,8 +121,10 @@ async def _bring(address: str, target: Path) -> Headers:
     async def brought() -> Headers:
         async with _session() as session, session.get(_exact(address)) as answer:
             _check(answer.status, answer.reason)
-            came = await _write(answer, target)
             announced = _headers(answer)
+            if announced.size_bytes > LARGEST:
+                raise Refused(f"it has {announced.size_bytes} bytes, and {_TOO_LARGE}")
+            came = await _write(answer, target, is_announced=announced.size_bytes != -1)
             if announced.size_bytes not in (-1, came) and "Content-Encoding" not in answer.headers:
                 raise Broken(f"{came} bytes came of the {announced.size_bytes} that were announced")
             return announced
@@ -124,12 +132,15 @@ async def _bring(address: str, target: Path) -> Headers:
     return await _worded(brought)
 
 
-async def _write(answer: Any, target: Path) -> int:
+async def _write(answer: Any, target: Path, *, is_announced: bool) -> int:
     came, at, then = 0, 0, time.monotonic()
     with target.open("wb") as file:
         async for chunk in answer.content.iter_chunked(_CHUNK):
             file.write(chunk)
             came += len(chunk)
+            # A server that never ends must not fill the disk.
+            if not is_announced and came > min(LARGEST, shutil.disk_usage(target.parent).free):
+                raise Refused(f"{came} bytes came, no end was announced, and {_TOO_LARGE} or the free room of the disk")
             if time.monotonic() - then > READ_S:
                 if came - at < SLOWEST:
                     raise Broken(f"only {came - at} bytes came in {READ_S:g} s")

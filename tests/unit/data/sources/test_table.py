@@ -54,14 +54,14 @@ def test_paths_stay_in_their_folder_and_every_row_is_accounted_for(tmp_path: Pat
     assert names(found) == ["a.mp4"]
     assert len(found.entries) + len(found.passed) == len(rows)
     assert {place: reason.partition(":")[0] for place, reason in reasons(found).items()} == {
-        "a.mp4": "listed twice",
+        str(tmp_path / "t.csv") + " row 2": "listed twice",
         "../outside.mp4": "not read",
         "/etc/passwd": "not read",
         str(tmp_path / "t.csv") + " row 5": "no path",
         "gone.mp4": "missing",
         str(tmp_path / "clips/n.txt"): "not read",
         str(tmp_path / "clips/p.png"): "not read",
-        "ftp:/h/x.mp4": "not read",
+        "ftp://h/x.mp4": "not read",
     }
     assert "leads out of" in reasons(found)["../outside.mp4"]
     absolute = table(tmp_path, (str(tmp_path / "clips/a.mp4"),), instance_data_dir=str(tmp_path / "clips"))
@@ -88,6 +88,14 @@ def test_captions_come_from_one_column_or_several_of_any_kind_of_table(tmp_path:
     assert [entry.captions for entry in both.find().entries] == [("a dog runs", "dog"), ("cat",), ()]
     one = open_source(dataset.model_copy(update={"csv_caption_column": "short"}))
     assert [entry.captions for entry in one.find().entries] == [("dog",), ("cat",), ()]
+
+
+def test_rows_about_one_file_each_give_it_their_captions(tmp_path: Path) -> None:
+    write_files(tmp_path, {"a.mp4": b"a"})
+    rows = [("a.mp4", "a dog"), ("./a.mp4", "a running dog"), ("a.mp4", "a dog")]
+    found = table(tmp_path, *rows, columns=("path", "caption"), caption_strategy="csv").find()
+    assert [entry.captions for entry in found.entries] == [("a dog", "a running dog")]
+    assert [str(one.path) for one in found.passed] == [f"{tmp_path / 't.csv'} row 3"]
 
 
 def test_a_column_that_is_not_there_is_an_error_that_names_those_that_are(tmp_path: Path) -> None:
@@ -215,7 +223,7 @@ def test_what_lets_someone_in_is_in_no_record_and_does_not_name_the_file(web_fil
     kept = answers_in(tmp_path).read_text()
     shown = f"{found} {caught.value} {twice} {kept} {source!r}"
     assert not any(secret in shown for secret in ("s3cr3t", "pw", "Expires"))
-    assert list(twice) == [f"{web_files.address}/a.mp4"]
+    assert f"row 1 names {web_files.address}/a.mp4 too" in twice[str(tmp_path / "t.csv") + " row 2"]
 
 
 def test_a_query_that_names_the_file_tells_files_apart(web_files: FileServer, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""What took long to find out, kept in files: what a commit's files are, the rows of a shard, what servers said."""
+"""What took long to find out, kept in JSON files: only memories, without which it is found out again.
+
+What is damaged, or was kept under another key, is not believed; what cannot be written is not kept.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +29,32 @@ def remembered(folder: Path, key: Sequence[str], find_out: Callable[[], Any]) ->
 
 def recall(folder: Path, key: Sequence[str]) -> Any:
     """Return what is kept under a key; None where nothing is, or where it is damaged."""
+    return recall_at(_place(folder, key), key)
+
+
+def keep(folder: Path, key: Sequence[str], content: Any) -> None:
+    """Keep something under a key, where the folder can be written."""
+    keep_at(_place(folder, key), key, content)
+
+
+def recall_at(place: Path, key: Sequence[str]) -> Any:
+    """Return what one file keeps; None where that is nothing, damaged, or was kept under another key."""
     try:
-        kept = json.loads(_place(folder, key).read_text(encoding="utf-8"))
+        kept = json.loads(place.read_text(encoding="utf-8"))
         return kept["content"] if kept["key"] == list(key) and kept["digest"] == _digest(kept["content"]) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def keep(folder: Path, key: Sequence[str], content: Any) -> None:
-    """Keep something under a key, where the folder can be written."""
+def keep_at(place: Path, key: Sequence[str], content: Any) -> None:
+    """Keep something in one file, whole or not at all, where it can be written. key: what it is, and which version."""
     try:
-        with whole_file(_place(folder, key)) as draft:
+        with whole_file(place) as draft:
             record = {"key": list(key), "digest": _digest(content), "content": content}
-            draft.write_text(json.dumps(record) + "\n", encoding="utf-8")
+            # In ASCII: a file name that is not UTF-8 is kept as JSON's own escapes.
+            draft.write_text(json.dumps(record) + "\n", encoding="ascii")
     except OSError as error:
-        log.debug("%s will be found out again: %s cannot be written: %s", key[0], folder, error)
+        log.debug("%s will be found out again: %s cannot be written: %s", key[0], place, error)
 
 
 def _place(folder: Path, key: Sequence[str]) -> Path:
