@@ -48,7 +48,7 @@ class Size:
     width: int = 832
     height: int = 480
     frames: int = 81
-    fill_clips: int = 8
+    fill_clips: int = 10
     step_s: float = 1.0
 
     @classmethod
@@ -95,7 +95,7 @@ def fill_cache(folder: Path, size: Size) -> list[str]:
         ModelOptions(pretrained_model_name_or_path=str(folder / "model")), Opening(torch.float32, keep=True)
     )
     # Smaller than what is trained, so that the tiny autoencoder's pass on a CPU takes a second and not a minute.
-    width, height, frames = size.width // 2 // 32 * 32, size.height // 2 // 32 * 32, min(33, size.frames)
+    width, height, frames = size.width // 4 // 16 * 16, size.height // 4 // 16 * 16, min(17, size.frames)
     make_folder(folder / "clips", clips=size.fill_clips, frames=frames, width=size.width, height=size.height)
     clips = sorted((folder / "clips").glob("*.mp4"))
     placement = _whole(frames, width, height)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -131,15 +132,18 @@ def test_when_nothing_is_usable_the_table_is_shown_and_the_status_is_2(say: Say)
     assert "Nothing can be trained." in said.out
 
 
-def test_decoding_finds_what_breaks_and_remembers_it(say: Say) -> None:
-    assert "0 files broke" in say("quarantine").out
+def test_decoding_finds_what_breaks_and_remembers_it(say: Say, tmp_path: Path) -> None:
+    assert "mine: 0 files cannot be read" in say("quarantine").out
     said = say("manifest", "--decode")
     assert said.status == 0, said.err
     assert "10 files: 7 used (once an epoch), 3 left out" in said.out
     assert "clips/broken.mp4: damaged after frame" in said.out
-    listed = say("quarantine").out
-    assert "mine: 1 file broke while decoded" in listed
-    assert "clips/broken.mp4: damaged after frame" in listed
+    (tmp_path / "clips/good1.mp4").write_bytes(b"no video")
+    listed = " ".join(say("quarantine").out.split())
+    assert "mine: 2 files cannot be read" in listed
+    assert re.search(r"clips/broken\.mp4: damaged after frame .* \(found \d{4}-\d\d-\d\dT", listed)
+    assert "clips/good1.mp4: " in listed
+    (tmp_path / "clips/good1.mp4").write_bytes((tmp_path / "clips/good2.mp4").read_bytes())
     assert "10 files: 7 used" in say("manifest").out, "it is left out from now on"
     assert "mine: 1 forgotten" in say("quarantine", "--clear").out
     assert "10 files: 8 used" in say("manifest").out

@@ -67,7 +67,7 @@ def scan(
 def _look_at(
     files: Sequence[FileRef], source: Source, dataset: ClipDataset, quarantine: Quarantine, track: Track
 ) -> Infos:
-    """Return what each file holds, or why it cannot be read. Those that hung or crashed a decoder are put on the list."""
+    """Return what each file holds, or why it cannot be read; what hung or crashed a decoder is put on the list."""
     memory = ClipMemory(Path(dataset.cache_dir_vae).expanduser() / MEMORY)
     try:
         infos = _listing(files, inspect(files, memory=memory, fetch=source.fetch), quarantine)

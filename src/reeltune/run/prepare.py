@@ -21,7 +21,7 @@ from reeltune.cache.references import User, write_reference
 from reeltune.cache.store import TensorStore
 from reeltune.config.datasets import Datasets
 from reeltune.config.root import Config
-from reeltune.contracts.clip import Manifest, ManifestRow, Sample, samples_of
+from reeltune.contracts.clip import Manifest, Sample, samples_of
 from reeltune.contracts.family import Family
 from reeltune.contracts.geometry import LatentGeometry
 from reeltune.contracts.progress import Track

@@ -113,6 +113,22 @@ def test_drafts_go_when_nobody_writes_them_any_more(store) -> None:
     assert keys_there(store) == KEYS
 
 
+def test_drafts_of_fetched_files_go_after_an_hour_and_what_was_fetched_stays(store) -> None:
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    fetched = store.folder / "fetched/00ff"
+    fetched.mkdir(parents=True)
+    (fetched / "clip.mp4").touch()
+    for name, age_s in (("old", 4000), ("new", 120)):
+        for folder in (fetched, fetched.parent):
+            path = folder / f".{name}.{int(dead.stdout)}.writing"
+            path.touch()
+            written = path.stat().st_mtime - age_s
+            os.utime(path, (written, written))
+    assert len(contents_of(store.folder).drafts) == 2
+    assert remove_stale_drafts(store.folder) == 2
+    assert sorted(path.name[:4] for path in fetched.iterdir()) == [".new", "clip"]
+
+
 def test_other_files_of_the_folder_are_no_entries(store, tmp_path) -> None:
     fetched = store.folder / "fetched/00ff"
     fetched.mkdir(parents=True)

@@ -95,3 +95,10 @@ def test_a_memory_that_is_damaged_or_old_is_none(clip, tmp_path, content: str) -
     memory.write_text(content, encoding="utf-8")
     assert looked_at(memory, listed(clip, clip.parent))[1] == 1
     assert looked_at(memory, listed(clip, clip.parent))[1] == 0
+
+
+def test_a_folder_that_cannot_be_written_hides_no_other_failure(clip, tmp_path, caplog) -> None:
+    (tmp_path / "cache").write_text("a file in the way")
+    with caplog.at_level("INFO", logger="reeltune"):
+        assert looked_at(tmp_path / "cache/contents.json", listed(clip, clip.parent))[1] == 1
+    assert caplog.records == []

@@ -119,6 +119,7 @@ def test_a_file_that_hangs_or_crashes_a_decoder_costs_only_itself(tmp_path: Path
     assert reasons[2].startswith("takes longer than 1 s to read; ")
     assert reasons[4] == reasons[7]
     assert reasons[4].startswith("its decoder crashed; ")
+    assert [index for index in reasons if isinstance(found[index], module.HungOrCrashed)] == [2, 4, 7]
     assert reasons[6].startswith("cannot be read: RuntimeError: something unforeseen; ")
     assert [info.frames for info in found if isinstance(info, ClipInfo)] == [1, 2, 4, 6, 9, 10]
     assert children() == []

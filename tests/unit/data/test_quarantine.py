@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,3 +108,18 @@ def test_a_name_that_is_not_utf_8_is_kept(tmp_path: Path) -> None:
     file = FileRef(Path(name), 1, 1, name=name)
     listing(tmp_path, file)
     assert Quarantine(tmp_path).listed(file)
+
+
+def test_many_that_save_at_once_lose_nothing(tmp_path: Path) -> None:
+    files = [FileRef(Path(name), 1, 1, name=name) for name in "abcdefghijklmnop"]
+    together = threading.Barrier(len(files))
+
+    def put(file: FileRef) -> None:
+        quarantine = Quarantine(tmp_path)
+        quarantine.add(file, "damaged")
+        together.wait(timeout=30)
+        quarantine.save()
+
+    with ThreadPoolExecutor(len(files)) as threads:
+        list(threads.map(put, files))
+    assert all(Quarantine(tmp_path).listed(file) for file in files)

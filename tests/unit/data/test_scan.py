@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,17 @@ import pytest
 from helpers.clips import indexed_frames
 from helpers.sources import Handed, folder_source
 from reeltune.config.datasets import VideoDataset, VideoOptions
-from reeltune.contracts.clip import ManifestRow
+from reeltune.contracts.clip import ClipInfo, FileRef, ManifestRow
 from reeltune.contracts.geometry import LatentGeometry
 from reeltune.contracts.source import Passed, Source
 from reeltune.data.buckets import Sizing
 from reeltune.data.caption_filters import read_filters
+from reeltune.data.inspectors import HungOrCrashed
 from reeltune.data.placement import Rules
+from reeltune.data.probe import probe
 from reeltune.data.quarantine import Quarantine
 from reeltune.data.scan import scan
-from reeltune.errors import DataError
+from reeltune.errors import DataError, UnreadableFile
 from reeltune.media import write_mp4
 from reeltune.randomness import Draws
 
@@ -161,6 +164,31 @@ def test_a_file_in_quarantine_is_not_opened_until_it_changes(folder: Path) -> No
     assert rows[1].sample is not None
     add_clip(folder, "a", frames=24)
     assert [row.sample is not None for row in rows_of(folder)] == [True, True]
+
+
+def test_a_file_that_hung_or_crashed_a_decoder_is_not_tried_at_every_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        add_clip(folder, name)
+    looked_at: list[str] = []
+
+    def look(files: Sequence[FileRef], **_: Any) -> Iterator[ClipInfo | UnreadableFile]:
+        for file in files:
+            looked_at.append(file.name)
+            kind = {"a.mp4": HungOrCrashed, "b.mp4": UnreadableFile}.get(file.name)
+            yield kind(file.path, "takes longer") if kind else probe(file.path)
+
+    monkeypatch.setattr("reeltune.data.scan.inspect", look)
+    assert [row.reason for row in rows_of(folder)] == ["unreadable: takes longer", "unreadable: takes longer", ""]
+    looked_at.clear()
+    rows = rows_of(folder)
+    assert looked_at == ["b.mp4", "c.mp4"]
+    assert re.fullmatch(r"unreadable: takes longer \(found \d{4}-.*\+00:00; .*--clear.*\)", rows[0].reason)
+    add_clip(folder, "a", frames=24)
+    looked_at.clear()
+    rows_of(folder)
+    assert looked_at == ["a.mp4", "b.mp4", "c.mp4"], "it is another file now"
 
 
 def test_filters_change_what_is_trained(folder: Path) -> None:

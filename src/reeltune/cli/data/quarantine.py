@@ -21,7 +21,7 @@ LINE = "every file that cannot be read, and why"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    text = "forget those that broke while they were decoded, so that the next start tries them again"
+    text = "forget those that are remembered, so that the next start tries them again"
     parser.add_argument("--clear", action="store_true", help=text)
     add_source_arguments(parser)
 

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from reeltune.remembered import keep, recall
 from reeltune.data.sources.tries import Broken, Refused
 from reeltune.data.sources.web import Headers
+from reeltune.remembered import keep, recall
 
 KEY = ("addresses",)
 """Under which it is remembered what servers said."""

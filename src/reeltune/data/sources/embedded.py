@@ -18,11 +18,11 @@ from reeltune.data.kinds import is_media
 from reeltune.data.sources import shards
 from reeltune.data.sources.columns import PICTURES_ONLY
 from reeltune.data.sources.mirror import Mirror, is_whole, shortage
-from reeltune.remembered import remembered
 from reeltune.data.sources.shards import Columns, ShardRow
 from reeltune.data.sources.trees import Tree
 from reeltune.data.sources.tries import Broken, Refused, tried, words_of
 from reeltune.errors import DataError, UnreadableFile
+from reeltune.remembered import remembered
 from reeltune.whole_files import whole_file
 
 T = TypeVar("T")

@@ -13,9 +13,9 @@ from io import IOBase
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
-from reeltune.remembered import keep, recall
 from reeltune.data.sources.tries import Broken, Refused, tried, words_of
 from reeltune.errors import DataError
+from reeltune.remembered import keep, recall
 
 log = logging.getLogger(__name__)
 

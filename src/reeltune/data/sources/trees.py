@@ -12,9 +12,9 @@ from reeltune.contracts.clip import FileRef
 from reeltune.data.sources.hub_client import HubClient
 from reeltune.data.sources.local import check_folder, file_ref, list_files, path_of
 from reeltune.data.sources.mirror import is_whole, shortage
-from reeltune.remembered import remembered
 from reeltune.data.sources.tries import Broken, Refused, tried
 from reeltune.errors import UnreadableFile
+from reeltune.remembered import remembered
 
 
 @runtime_checkable

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow
@@ -178,6 +181,40 @@ def test_a_server_that_drips_is_given_up(
     web_files.answers["/a.mp4"] = [drip] * 3
     with pytest.raises(UnreadableFile, match=r"only \d+ bytes came in 0\.1 s"):
         source.fetch(file)
+
+
+def endless(request: Any) -> None:
+    """Send bytes without an end, until nobody reads them."""
+    request.close_connection = True
+    request.send_response(200)
+    request.end_headers()
+    with suppress(ConnectionError):
+        while True:
+            request.wfile.write(DATA)
+
+
+@pytest.mark.parametrize(("largest", "free"), [(2**20, 2**40), (2**40, 2**20)], ids=["too large", "no room"])
+def test_a_server_that_never_ends_does_not_fill_the_disk(
+    web_files: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: int, free: int
+) -> None:
+    source = table(tmp_path, (f"{web_files.address}/a.mp4",))
+    # Its HEAD says nothing of the size either.
+    file = replace(first(source), size_bytes=-1)
+    web_files.answers["/a.mp4"] = [endless]
+    monkeypatch.setattr(web, "LARGEST", largest)
+    monkeypatch.setattr(web.shutil, "disk_usage", lambda place: SimpleNamespace(free=free))
+    with pytest.raises(UnreadableFile, match="no end was announced"):
+        source.fetch(file)
+    assert list((tmp_path / "cache/fetched").iterdir()) == [answers_in(tmp_path)]
+
+
+def test_a_file_that_is_too_large_is_not_begun(
+    web_files: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = table(tmp_path, (f"{web_files.address}/a.mp4",))
+    monkeypatch.setattr(web, "LARGEST", len(DATA) - 1)
+    with pytest.raises(UnreadableFile, match=f"it has {len(DATA)} bytes"):
+        source.fetch(first(source))
 
 
 def test_a_file_that_changed_before_it_was_fetched_is_listed_anew(web_files: FileServer, tmp_path: Path) -> None:
