@@ -198,10 +198,12 @@ def _packets(path: Path) -> int:
 
 
 def _frames(path: Path, bucket: Bucket | None = None) -> np.ndarray:
-    sides = {"width": bucket.width, "height": bucket.height} if bucket else {}
+    width, height = (bucket.width, bucket.height) if bucket else (None, None)
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"
-        return np.stack([frame.to_ndarray(format="rgb24", **sides) for frame in container.decode(video=0)])
+        return np.stack(
+            [frame.to_ndarray(format="rgb24", width=width, height=height) for frame in container.decode(video=0)]
+        )
 
 
 def _decord(path: Path, frames: int) -> dict[str, Callable[[], Any]]:

@@ -100,6 +100,14 @@ def test_without_a_gpu_it_says_what_it_needs_in_one_sentence() -> None:
     assert said == "bench_wan.py needs a CUDA GPU; --tiny runs the same code on the CPU, as a test."
 
 
+def test_the_benchmark_of_the_data_path_measures_every_part() -> None:
+    outcome = run_benchmark("bench_data.py", "--tiny")
+    assert outcome.returncode == 0, outcome.stderr
+    parts = [line.removeprefix("### ") for line in outcome.stdout.splitlines() if line.startswith("### ")]
+    assert parts == ["inspect", "decode", "fill", "start", "batches"]
+    assert "rate of the fill against encoding alone: median" in outcome.stdout
+
+
 def test_the_benchmark_of_the_loop_itself_runs() -> None:
     outcome = run_benchmark("bench_step.py", "--steps", "2", "--warmup", "1")
     assert outcome.returncode == 0, outcome.stderr

@@ -132,6 +132,15 @@ def test_when_nothing_is_usable_the_table_is_shown_and_the_status_is_2(say: Say)
     assert "Nothing can be trained." in said.out
 
 
+def test_where_too_many_captions_are_missing_the_table_is_shown_before_it_is_refused(say: Say, tmp_path: Path) -> None:
+    for index in range(5):
+        (tmp_path / f"clips/good{index}.txt").unlink()
+    said = say("manifest")
+    assert said.status == 2
+    assert "6 left out: no caption" in said.out
+    assert "dataset mine: 6 of 10 clips have no caption, more than a tenth" in said.err
+
+
 def test_decoding_finds_what_breaks_and_remembers_it(say: Say, tmp_path: Path) -> None:
     assert "mine: 0 files cannot be read" in say("quarantine").out
     said = say("manifest", "--decode")

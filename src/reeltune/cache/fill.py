@@ -90,7 +90,8 @@ def fill_latents(
 
 def _decoded(entries: Sequence[LatentEntry]) -> Generator[Pixels | Refused | None, None, None]:
     """Yield what each clip shows; None for one that another process has encoded meanwhile."""
-    workers = min(DECODERS, os.cpu_count() or 1)
+    # One core is left to the encoder, which on a CPU is what everything waits for.
+    workers = min(DECODERS, max(1, (os.cpu_count() or 1) - 1))
     return ahead(entries, _pixels_if_lacking, size_of=_frame_bytes, room=ROOM_BYTES, workers=workers)
 
 

@@ -6,8 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
-from reeltune.config.datasets import ClipDataset, Datasets, EvalDataset
+from reeltune.config.datasets import ClipDataset, Datasets, EvalDataset, MediaDataset
 from reeltune.config.root import Config
 from reeltune.contracts.clip import Manifest, ManifestRow
 from reeltune.contracts.facts import Facts
@@ -21,6 +22,8 @@ from reeltune.errors import DataError
 from reeltune.randomness import Draws
 from reeltune.run.rules import rules_of
 from reeltune.whole_files import whole_file
+
+Kind = TypeVar("Kind", bound=MediaDataset)
 
 
 def make_manifest(config: Config, datasets: Datasets, facts: Facts, track: Track) -> Manifest:
@@ -53,8 +56,19 @@ def look_at_held_out(config: Config, datasets: Datasets, facts: Facts, track: Tr
 def look_for_unreadable(config: Config, datasets: Datasets, facts: Facts, track: Track) -> dict[str, list[ManifestRow]]:
     """Return, by dataset, the rows of the files that cannot be read, of what is trained and what is measured."""
     scanned = _Scans(config, facts, track, read_filters(datasets.text.caption_filter_list))
-    looked_at = (*datasets.trained, *measured_datasets(config, datasets))
+    lenient = whatever_is_missing(datasets)
+    looked_at = (*lenient.trained, *measured_datasets(config, lenient))
     return {dataset.id: unreadable(scanned.rows(dataset)) for dataset in looked_at}
+
+
+def whatever_is_missing(datasets: Datasets) -> Datasets:
+    """Return the datasets as if they allowed captions to be missing, so that they can be looked at all the same."""
+
+    def lenient(dataset: Kind) -> Kind:
+        return dataset.model_copy(update={"allow_missing_captions": True})
+
+    trained, held_out = tuple(map(lenient, datasets.trained)), tuple(map(lenient, datasets.held_out))
+    return datasets.model_copy(update={"trained": trained, "held_out": held_out})
 
 
 def measured_datasets(config: Config, datasets: Datasets) -> list[EvalDataset]:

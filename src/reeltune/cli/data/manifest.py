@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from reeltune.contracts.clip import Manifest
 
 LINE = "every file: used how, or left out why"
+
+NO_CAPTION = "no caption"
+"""Opens the reason of a file that is left out for want of words."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,10 +47,34 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         from reeltune.cli.data.manifest_lines import manifest_lines
 
         show(manifest_lines(loaded, manifest, paper(), name_all=arguments.left_out))
+    if any(row.kind == NO_CAPTION for row in manifest.rows):
+        # Shown first, and only then refused: it is by this table that captions are mended.
+        _look(loaded)
     return 0 if any(row.sample for row in manifest.trained) else 2
 
 
 def _manifest(loaded: Loaded, *, decode: bool) -> Manifest:
+    from reeltune.contracts.clip import Manifest
+    from reeltune.report.console import track
+    from reeltune.run.manifest import whatever_is_missing
+
+    manifest = _look(replace(loaded, datasets=whatever_is_missing(loaded.datasets)))
+    if not decode:
+        return manifest
+    from reeltune.cli.train import quiet_threads
+
+    quiet_threads()
+    from reeltune.run.decode_check import decode_all
+
+    datasets = loaded.datasets
+    return Manifest(
+        tuple(decode_all(manifest.trained, datasets.trained, track)),
+        tuple(decode_all(manifest.held_out, datasets.held_out, track)),
+    )
+
+
+def _look(loaded: Loaded) -> Manifest:
+    """Look at every file. Raises DataError where too many captions are missing."""
     from reeltune.contracts.clip import Manifest
     from reeltune.families import family_facts
     from reeltune.report.console import track
@@ -55,17 +83,7 @@ def _manifest(loaded: Loaded, *, decode: bool) -> Manifest:
     config, datasets = loaded.config, loaded.datasets
     facts = family_facts(config.model)
     trained = look_at_trained(config, datasets, facts, track)
-    held_out = look_at_held_out(config, datasets, facts, track)
-    if not decode:
-        return Manifest(trained, held_out)
-    from reeltune.cli.train import quiet_threads
-
-    quiet_threads()
-    from reeltune.run.decode_check import decode_all
-
-    return Manifest(
-        tuple(decode_all(trained, datasets.trained, track)), tuple(decode_all(held_out, datasets.held_out, track))
-    )
+    return Manifest(trained, look_at_held_out(config, datasets, facts, track))
 
 
 def _check_place(table: Path, loaded: Loaded) -> None:
