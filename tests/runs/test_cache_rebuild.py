@@ -130,7 +130,7 @@ def test_the_start_says_what_is_used_again_and_what_nobody_needs(setup: Setup, c
     assert len(said) == 1
     assert said[0].startswith("encoded clips: reuse ")
     assert "captions: reuse " in said[0]
-    assert said[0].endswith("nobody needs: `reeltune cache gc` removes them")
+    assert said[0].endswith("nobody needs: `reeltune cache gc` with the same options removes them")
 
 
 @pytest.mark.parametrize("on_demand", [False, True])

@@ -99,7 +99,8 @@ class _Seen:
     def unreadable(self, file: FileRef) -> str | None:
         """Return why a file cannot be read; None when it can."""
         if broken := self.listed.get(file):
-            return f"{broken.reason} (found {broken.when}; `reeltune data quarantine --clear` has it tried again)"
+            again = "`reeltune data quarantine --clear` with the same options has it tried again"
+            return f"{broken.reason} (found {broken.when}; {again})"
         info = self.infos[file]
         return info.reason if isinstance(info, UnreadableFile) else None
 

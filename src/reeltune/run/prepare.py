@@ -96,7 +96,8 @@ def fill_caches(
     # Before anything is looked for, so that what is found is not collected meanwhile.
     _write_references(User(tuple(files), config.reporting.run_folder), entries, text, prompt_keys.values())
     now = [entry for entry in entries if every_clip or caches[entry.sample.dataset_id].is_filled_ahead]
-    _tell(_look(entries, now, track), _look_at_text(text, prompt_keys, track), _folders(text, caches))
+    clips, later = _look(entries, now, track)
+    _tell(clips, later, _look_at_text(text, prompt_keys, track), _folders(text, caches))
     _require_room(entries, family.facts.geometry)
     batch_size = config.data.text_encoder_batch_size
     fill_text(prompt_keys, text, family=family, device=device, track=track, batch_size=batch_size)
@@ -140,12 +141,12 @@ def _write_references(user: User, entries: Sequence[LatentEntry], text: TensorSt
         write_reference(folder, user, keys)
 
 
-def _look(entries: Sequence[LatentEntry], now: Sequence[LatentEntry], track: Track) -> Usable:
-    """Check what is needed now; what is encoded later is checked when it is read."""
+def _look(entries: Sequence[LatentEntry], now: Sequence[LatentEntry], track: Track) -> tuple[Usable, Usable]:
+    """Check what is needed now, and look for what is encoded later, which is checked when it is read."""
     checked = {(entry.store, entry.key) for entry in now}
     later = [(entry.store, entry.key) for entry in entries if (entry.store, entry.key) not in checked]
     places = [(entry.store, entry.key) for entry in now]
-    return check_entries(places, track=track, title="checking encoded clips", unit="clips") + look_for_entries(later)
+    return check_entries(places, track=track, title="checking encoded clips", unit="clips"), look_for_entries(later)
 
 
 def _look_at_text(text: TensorStore, keys: Mapping[str, str], track: Track) -> Usable:
@@ -153,11 +154,13 @@ def _look_at_text(text: TensorStore, keys: Mapping[str, str], track: Track) -> U
     return check_entries(places, track=track, title="checking encoded captions", unit="captions")
 
 
-def _tell(clips: Usable, captions: Usable, folders: Collection[Path]) -> None:
+def _tell(clips: Usable, later: Usable, captions: Usable, folders: Collection[Path]) -> None:
     orphans = [entry for folder in folders for entry in contents_of(folder).orphans]
     size = decimal(sum(entry.size_bytes for entry in orphans))
-    rest = f"; {len(orphans)} entries ({size}) nobody needs: `reeltune cache gc` removes them" if orphans else ""
-    log.info("encoded clips: %s; captions: %s%s", clips, captions, rest)
+    remedy = "`reeltune cache gc` with the same options removes them"
+    rest = f"; {len(orphans)} entries ({size}) nobody needs: {remedy}" if orphans else ""
+    trained = f"; when they are trained: {later}" if later != Usable() else ""
+    log.info("encoded clips: %s%s; captions: %s%s", clips, trained, captions, rest)
 
 
 def _require_room(entries: Sequence[LatentEntry], geometry: LatentGeometry) -> None:
