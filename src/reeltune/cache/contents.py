@@ -16,8 +16,6 @@ from reeltune.remembered import keep_at, recall_at
 _KEY = ("contents", "2")
 """The number is raised whenever `Known` changes."""
 
-_CHUNK = 1 << 20
-
 
 @dataclass(frozen=True)
 class Known:
@@ -61,8 +59,5 @@ def _is_gone(origin: str) -> bool:
 
 
 def _fingerprint(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

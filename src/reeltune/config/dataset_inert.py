@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reeltune.config.dataset_checks import PLACES, frames_of
-from reeltune.config.datasets import MediaDataset, TrainedDataset
+from reeltune.config.datasets import ImageDataset, MediaDataset, VideoDataset, shows_random_parts
 from reeltune.config.option import Section
 from reeltune.contracts.notes import Note
 
@@ -99,10 +99,7 @@ def _windows(dataset: MediaDataset) -> Reasons:
 
 
 def _epochs(dataset: MediaDataset) -> Reasons:
-    if not isinstance(dataset, TrainedDataset):
-        return
-    video = frames_of(dataset)
-    if dataset.crop_style != "random" and not (video and video.frame_selection == "random"):
+    if isinstance(dataset, VideoDataset | ImageDataset) and not shows_random_parts(dataset):
         yield "vae_cache_clear_each_epoch", "nothing is drawn: neither frame_selection nor crop_style is random"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -210,6 +211,11 @@ class MediaDataset(Section):
     vae_batch_size: int | None = option(None, "Clips encoded at once; unset takes the global vae_batch_size.", ge=1)
 
     @property
+    def cache_folder(self) -> Path:
+        """Return where the encoded clips lie, and what was found out about the files."""
+        return Path(self.cache_dir_vae).expanduser()
+
+    @property
     def place(self) -> str:
         """Return where the files are, as a person would look for them."""
         places = {
@@ -285,6 +291,11 @@ ClipDataset = VideoDataset | ImageDataset | EvalDataset
 """Any dataset of clips or pictures."""
 
 
+def shows_random_parts(dataset: ClipDataset) -> bool:
+    """Tell whether anything is drawn of which part of a clip is trained."""
+    return dataset.video.frame_selection == "random" or dataset.crop_style == "random"
+
+
 class TextEmbeds(Section):
     """Where encoded captions are kept."""
 
@@ -301,6 +312,11 @@ class TextEmbeds(Section):
         "What is taken out of captions: a list, or a .txt or .json file of it. Plain words are removed; s/this/that/ "
         "replaces; anything else that reads as a regular expression is one.",
     )
+
+    @property
+    def cache_folder(self) -> Path:
+        """Return where the encoded captions lie."""
+        return Path(self.cache_dir).expanduser()
 
 
 KINDS: Mapping[str, type[Section]] = {

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from reeltune.config.datasets import ClipDataset
 from reeltune.contracts.clip import ClipInfo, FileRef, ManifestRow, Sample
@@ -26,8 +25,8 @@ from reeltune.randomness import Draws
 MEMORY = "clips.json"
 """In a dataset's cache folder: what was found out about its clips."""
 
-UNREADABLE = "unreadable"
-"""Opens the reason of a file that is left out because it cannot be read."""
+UNREADABLE, NO_CAPTION = "unreadable", "no caption"
+"""Open the reason of a file that is left out because it cannot be read, or for want of words."""
 
 Infos = Mapping[FileRef, ClipInfo | UnreadableFile]
 
@@ -55,7 +54,7 @@ def scan(
     # Captions first: they cost little, and a forgotten folder of captions shows before the long look at the clips.
     words = {entry.file: reader.read(entry) for entry in found.entries}
     _check_captions(words, dataset)
-    quarantine = Quarantine(Path(dataset.cache_dir_vae).expanduser())
+    quarantine = Quarantine(dataset.cache_folder)
     listed = {file: broken for file in words if (broken := quarantine.listed(file))}
     infos = _look_at([file for file in words if file not in listed], source, dataset, quarantine, track)
     seen = _Seen(words, infos, listed)
@@ -68,7 +67,7 @@ def _look_at(
     files: Sequence[FileRef], source: Source, dataset: ClipDataset, quarantine: Quarantine, track: Track
 ) -> Infos:
     """Return what each file holds, or why it cannot be read; what hung or crashed a decoder is put on the list."""
-    memory = ClipMemory(Path(dataset.cache_dir_vae).expanduser() / MEMORY)
+    memory = ClipMemory(dataset.cache_folder / MEMORY)
     try:
         infos = _listing(files, inspect(files, memory=memory, fetch=source.fetch), quarantine)
         shown = track(infos, f"reading {dataset.id}", total=len(files), unit="clips")
@@ -131,7 +130,7 @@ class _Placing:
         if isinstance(placements, str):
             return placements
         if words.reason:
-            return f"no caption: {words.reason}"
+            return f"{NO_CAPTION}: {words.reason}"
         windows = len(placements)
         return [
             Sample(self.dataset_id, file, info, placement, words.captions, window, windows)

@@ -13,7 +13,7 @@ from reeltune.cache.keys import latent_key
 from reeltune.cache.latents import LatentEntry, Refused
 from reeltune.cache.ondemand import Encoder, FreshEachEpoch, OnDemand
 from reeltune.cache.store import TensorStore
-from reeltune.config.datasets import ClipDataset, Datasets, EvalDataset
+from reeltune.config.datasets import ClipDataset, Datasets, EvalDataset, shows_random_parts
 from reeltune.config.root import Config
 from reeltune.contracts.clip import FileRef, Placement, Sample
 from reeltune.contracts.facts import Facts
@@ -47,7 +47,7 @@ class ClipCache:
         dataset = self.dataset
         if isinstance(dataset, EvalDataset) or not dataset.vae_cache_clear_each_epoch:
             return False
-        return dataset.video.frame_selection == "random" or dataset.crop_style == "random"
+        return shows_random_parts(dataset)
 
     @property
     def is_prior(self) -> bool:
@@ -66,7 +66,7 @@ def clip_caches(config: Config, datasets: Datasets, facts: Facts) -> dict[str, C
     return {
         dataset.id: ClipCache(
             dataset,
-            TensorStore(Path(dataset.cache_dir_vae).expanduser(), options.compress_disk_cache),
+            TensorStore(dataset.cache_folder, options.compress_disk_cache),
             open_source(dataset).fetch,
             dataset.vae_batch_size or options.vae_batch_size,
             rules_of(dataset, config, facts),

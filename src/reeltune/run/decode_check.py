@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from reeltune.config.datasets import ClipDataset
 from reeltune.contracts.clip import FileRef, ManifestRow, samples_of
@@ -30,6 +29,6 @@ def _checked(rows: Sequence[ManifestRow], dataset: ClipDataset, track: Track) ->
                 decode(source.fetch(sample.file), sample.placement)
             except UnreadableFile as error:
                 broken[sample.file] = error.reason
-    remember_broken(broken, Path(dataset.cache_dir_vae).expanduser())
+    remember_broken(broken, dataset.cache_folder)
     reasons = {file.origin: reason for file, reason in broken.items()}
     return [without_broken(row, reasons) for row in rows]

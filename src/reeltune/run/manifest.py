@@ -37,7 +37,7 @@ def make_manifest(config: Config, datasets: Datasets, facts: Facts, track: Track
 
 def look_at_trained(config: Config, datasets: Datasets, facts: Facts, track: Track) -> tuple[ManifestRow, ...]:
     """Return the rows of what is trained, be there any that can be or not."""
-    scanned = _Scans(config, facts, track, read_filters(datasets.text.caption_filter_list))
+    scanned = _Scans.of(config, datasets, facts, track)
     trained = [row for dataset in datasets.trained for row in scanned.rows(dataset)]
     if not config.data.disable_bucket_pruning:
         times = {dataset.id: dataset.times for dataset in datasets.trained}
@@ -47,7 +47,7 @@ def look_at_trained(config: Config, datasets: Datasets, facts: Facts, track: Tra
 
 def look_at_held_out(config: Config, datasets: Datasets, facts: Facts, track: Track) -> tuple[ManifestRow, ...]:
     """Return the rows of what is measured, be there any that can be or not."""
-    scanned = _Scans(config, facts, track, read_filters(datasets.text.caption_filter_list))
+    scanned = _Scans.of(config, datasets, facts, track)
     limit = config.evaluation.num_eval_images
     measured = measured_datasets(config, datasets)
     return tuple(row for dataset in measured for row in _first(scanned.rows(dataset), limit))
@@ -55,7 +55,7 @@ def look_at_held_out(config: Config, datasets: Datasets, facts: Facts, track: Tr
 
 def look_for_unreadable(config: Config, datasets: Datasets, facts: Facts, track: Track) -> dict[str, list[ManifestRow]]:
     """Return, by dataset, the rows of the files that cannot be read, of what is trained and what is measured."""
-    scanned = _Scans(config, facts, track, read_filters(datasets.text.caption_filter_list))
+    scanned = _Scans.of(config, datasets, facts, track)
     lenient = whatever_is_missing(datasets)
     looked_at = (*lenient.trained, *measured_datasets(config, lenient))
     return {dataset.id: unreadable(scanned.rows(dataset)) for dataset in looked_at}
@@ -108,6 +108,10 @@ class _Scans:
     facts: Facts
     track: Track
     filters: Filters
+
+    @classmethod
+    def of(cls, config: Config, datasets: Datasets, facts: Facts, track: Track) -> _Scans:
+        return cls(config, facts, track, read_filters(datasets.text.caption_filter_list))
 
     def rows(self, dataset: ClipDataset) -> Sequence[ManifestRow]:
         return scan(

@@ -87,7 +87,7 @@ def fill_caches(
     no clip is left.
     """
     samples = samples_of(manifest.rows)
-    text = TensorStore(Path(datasets.text.cache_dir).expanduser(), config.data.compress_disk_cache)
+    text = TensorStore(datasets.text.cache_folder, config.data.compress_disk_cache)
     caches = clip_caches(config, datasets, family.facts)
     _open_folders(text, caches)
     entries, unread = entries_of(samples, caches, encoder=family.video_fingerprint(), track=track)

@@ -34,11 +34,11 @@ def folders_of(datasets: Datasets) -> list[CacheFolder]:
 
     found: dict[Path, CacheFolder] = {}
     for dataset in datasets.clips:
-        place = Path(dataset.cache_dir_vae).expanduser()
+        place = dataset.cache_folder
         known = found.get(place, CacheFolder(place, ()))
         fetched = tuple(dict.fromkeys((*known.fetched, mirror_folder(dataset))))
         found[place] = CacheFolder(place, (*known.names, dataset.id), fetched)
-    text = Path(datasets.text.cache_dir).expanduser()
+    text = datasets.text.cache_folder
     known = found.get(text, CacheFolder(text, ()))
     found[text] = CacheFolder(text, (*known.names, datasets.text.id), known.fetched)
     return list(found.values())

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 LINE = "every file: used how, or left out why"
 
-NO_CAPTION = "no caption"
-"""Opens the reason of a file that is left out for want of words."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print all rows for programs")
@@ -36,6 +33,9 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from reeltune.cli.data.page import loaded_for, paper, show
 
     loaded = loaded_for(arguments, words)
+    # Not before: a wrong option is told at once.
+    from reeltune.data.scan import NO_CAPTION
+
     if arguments.parquet:
         _check_place(arguments.parquet, loaded)
     manifest = _manifest(loaded, decode=arguments.decode)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reeltune.cli.source import add_source_arguments
@@ -42,7 +41,7 @@ def _clear(datasets: Datasets) -> None:
     from reeltune.data.quarantine import Quarantine
 
     for dataset in datasets.clips:
-        count = Quarantine(Path(dataset.cache_dir_vae).expanduser()).clear()
+        count = Quarantine(dataset.cache_folder).clear()
         print(f"{dataset.id}: {count} forgotten; the next start tries them again")
 
 

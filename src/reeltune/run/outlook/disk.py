@@ -40,7 +40,7 @@ def _clips(basis: Basis) -> Iterator[Need]:
         buckets = [
             sample.placement.bucket for sample in samples_of(basis.manifest.rows) if sample.dataset_id == dataset.id
         ]
-        folder = Path(dataset.cache_dir_vae).expanduser()
+        folder = dataset.cache_folder
         size = sum(latent_entry_bytes(basis.facts.geometry.shape_of(bucket)) for bucket in buckets)
         yield "encoded clips", folder, size - _present(folder), "cache_dir_vae"
 
@@ -51,7 +51,7 @@ def _captions(basis: Basis) -> Need:
     longest = basis.facts.text_length
     tokens = sum(min(longest, 2 + len(text) // CHARACTERS_PER_TOKEN) for text in texts)
     width = basis.dimensions.text_width if basis.dimensions else TEXT_WIDTH
-    folder = Path(basis.datasets.text.cache_dir).expanduser()
+    folder = basis.datasets.text.cache_folder
     size = text_entry_bytes(tokens, width, value_bytes=basis.value_bytes)
     return "encoded captions", folder, size - _present(folder), "cache_dir"
 
