@@ -35,10 +35,8 @@ Precision = Literal["no_change", "int8-quanto", "int8-torchao", "fp8-quanto", "f
 
 class ModelOptions(Section):
     model_family: Literal["wan"] = option("wan", "Family of the model: Wan 2.1 text-to-video.")
-    model_type: Literal["lora"] = option(
-        "lora",
-        "What is trained: a low-rank adapter.",
-        refused={"full": "full fine-tuning is not available yet; lora is"},
+    model_type: Literal["lora", "full"] = option(
+        "lora", "What is trained: an adapter on the frozen model (lora), or the whole transformer (full)."
     )
     model_flavour: Literal[tuple(FLAVOURS)] | None = option(  # pyright: ignore[reportInvalidTypeForm]
         None,

@@ -15,6 +15,8 @@ class Facts:
     adapter_targets: endings of the names of the linear layers that a LoRA adapts.
     comfyui_names: how the modules are called in the model's own release, as (ours, theirs) parts of a name.
     blocks: name of the list of transformer blocks; their linear layers are what quantization may touch.
+    block_layers, outer_layers: names of all linear layers, inside one block and outside the blocks.
+    class_names: today's names of module classes by those that descriptions of adapters use.
     """
 
     geometry: LatentGeometry
@@ -23,3 +25,6 @@ class Facts:
     adapter_targets: tuple[str, ...]
     comfyui_names: tuple[tuple[str, str], ...]
     blocks: str
+    block_layers: tuple[str, ...] = ()
+    outer_layers: tuple[str, ...] = ()
+    class_names: tuple[tuple[str, str], ...] = ()

@@ -31,6 +31,20 @@ WAN_21 = Facts(
         (".ffn.net.2.", ".ffn.2."),
     ),
     blocks="blocks",
+    block_layers=(
+        *(f"{block}.{linear}" for block in ("attn1", "attn2") for linear in _ATTENTION_LINEARS),
+        "ffn.net.0.proj",
+        "ffn.net.2",
+    ),
+    outer_layers=(
+        "condition_embedder.time_embedder.linear_1",
+        "condition_embedder.time_embedder.linear_2",
+        "condition_embedder.time_proj",
+        "condition_embedder.text_embedder.linear_1",
+        "condition_embedder.text_embedder.linear_2",
+        "proj_out",
+    ),
+    class_names=(("Attention", "WanAttention"), ("TransformerBlock", "WanTransformerBlock")),
 )
 
 SMALL, LARGE = (
