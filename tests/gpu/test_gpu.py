@@ -127,7 +127,7 @@ def test_a_step_moves_the_adapter_and_nothing_else(tiny_model: Path, tmp_path: P
 def test_a_render_leaves_the_weights_as_they_were(tiny_model: Path, tmp_path: Path) -> None:
     loop = make_loop(tiny_model, tmp_path)
     take_steps(loop, until=1)
-    adapter, lora = tmp_path / "pytorch_lora_weights.safetensors", loop.state.adapter
+    adapter, lora = tmp_path / "pytorch_lora_weights.safetensors", loop.state.trained
     assert isinstance(lora, Lora)
     save_diffusers(adapter, loop.state.weights()["raw"], lora)
     base, trained = base_of(loop.transformer), loop.state.weights()["raw"]

@@ -24,7 +24,7 @@ from reeltune.cli.listeners import listeners
 from reeltune.contracts.events import CheckpointSaved, RunFinished, RunStarted
 from reeltune.data.buckets import bucket_size
 from reeltune.errors import DataError
-from reeltune.families.wan import encoders
+from reeltune.families.wan import autoencoder
 from reeltune.families.wan import family as wan_family
 from reeltune.machine import packages
 from reeltune.report import hub, webhook
@@ -83,9 +83,9 @@ def times_loaded(run: Run) -> int:
         loaded.append(folder)
         return real(folder, device, **options)
 
-    real = encoders.load_vae
+    real = autoencoder.load_vae
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoders, "load_vae", load_vae)
+        patch.setattr(autoencoder, "load_vae", load_vae)
         for _ in range(2):
             with run.family.video_encoder(CPU):
                 pass
@@ -185,7 +185,7 @@ def does_the_average_follow_the_first_step(run: Run) -> bool:
 
 def randomness(run: Run) -> tuple[list[float], ...]:
     """Return where the adapter starts, and the noise levels and the noise of the first batch."""
-    start = next(iter(run.loop.state.adapter.trainable().values()))
+    start = next(iter(run.loop.state.trained.trainable().values()))
     batch = next(run.loop.read_batches(0, 1))
     noised = run.loop.objective.noise(batch, step=0, first_index=0)
     return start[0].tolist(), noised.sigma.tolist(), noised.target.flatten()[:4].tolist()

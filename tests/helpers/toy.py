@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from reeltune.adapters.lora import attach_lora
+from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.config.adapter import AdapterOptions
 from reeltune.contracts.batch import Batch, Noised
 from reeltune.contracts.clip import Bucket
@@ -32,6 +32,7 @@ from reeltune.train.optimizers import build_optimizer
 from reeltune.train.render import NamedRequest, Renders
 from reeltune.train.results import Results
 from reeltune.train.schedule import Every, Schedule
+from reeltune.train.shown import by_file
 from reeltune.train.state import TrainState
 
 BUCKET = Bucket(width=32, height=32, frames=5)
@@ -62,8 +63,20 @@ class Toy:
     def text_fingerprint(self) -> str:
         return "toy text"
 
+    def name_in_release(self, name: str) -> str:
+        return name
+
+    def write_pipeline(self, folder: Path, transformer: Path) -> None:
+        raise NotImplementedError
+
+    def base_fingerprint(self) -> str:
+        return "toy base"
+
     def video_fingerprint(self) -> str:
         return "toy video"
+
+    def rounding_error(self, transformer: nn.Module, device: torch.device) -> float | None:
+        return None
 
     def text_encoder(self, device: torch.device) -> Any:
         raise NotImplementedError
@@ -90,6 +103,24 @@ class Toy:
             return np.zeros((5, 32, 32, 3), np.uint8)
 
         yield render
+
+
+@dataclass(frozen=True)
+class ToyPublisher:
+    """Writes the trained tensors as they are, twice."""
+
+    lora: Lora
+
+    def write(self, folder: Path, run_name: str, *, step: int) -> None:
+        for place in self.places(run_name):
+            save_tensors(folder / place, {name: tensor.detach() for name, tensor in self.lora.trainable().items()})
+
+    def places(self, run_name: str) -> tuple[Path, ...]:
+        return (Path("pytorch_lora_weights.safetensors"), Path("comfyui") / f"{run_name}.safetensors")
+
+    def write_main(self, folder: Path, step: int) -> Path:
+        self.write(folder, "shown", step=step)
+        return folder / self.places("shown")[0]
 
 
 @dataclass
@@ -143,25 +174,27 @@ def toy_loop(
     lora = attach_lora(transformer.train(), options, family.facts.adapter_targets, seed=0)
     optimizer = build_optimizer("optimi-lion", list(lora.trainable().values()), learning_rate=1e-2)
     draws = Draws(0)
+    state = TrainState(lora, optimizer, Ema(lora.trainable(), decay=0.9, interval=1))
     parts: dict[str, Any] = {
         "pace": Pace(steps, 2, accumulation, Every(checkpoint_every), Every(render_every)),
         "family": family,
         "transformer": transformer,
-        "state": TrainState(lora, optimizer, Ema(lora.trainable(), decay=0.9, interval=1)),
+        "state": state,
         "objective": FlowMatching(draws),
         "read_batches": toy_batches,
         "schedule": Schedule("cosine", peak=1e-2, end=1e-4, warmup=2, total=steps),
         "clip": clipping("value", 0.5),
         "draws": draws,
-        "keeping": Keeping(Checkpoints(folder, 10), Results("toy", "raw", save_tensors, save_tensors), {}),
-        "renders": toy_renders(folder, family, transformer) if render_every else None,
+        "keeping": Keeping(Checkpoints(folder, 10), Results("toy", "raw", ToyPublisher(lora)), {}),
+        "renders": toy_renders(folder, family, transformer, state) if render_every else None,
         "device": torch.device("cpu"),
         "audience": Audience(sinks),
     }
     return Loop(**(parts | changes))
 
 
-def toy_renders(folder: Path, family: Toy, transformer: nn.Module) -> Renders:
+def toy_renders(folder: Path, family: Toy, transformer: nn.Module, state: TrainState) -> Renders:
+    assert isinstance(state.trained, Lora)
     text = torch.zeros(1, 6)
     request = RenderRequest(text, text, 32, 32, 5, 1, 1.0, 0, None)
     return Renders(
@@ -169,6 +202,6 @@ def toy_renders(folder: Path, family: Toy, transformer: nn.Module) -> Renders:
         [NamedRequest("a/b:c", request)],
         ("raw", "ema"),
         16.0,
-        save_tensors,
+        by_file(state, ToyPublisher(state.trained).write_main),
         lambda: family.renderer(transformer, torch.device("cpu")),
     )

@@ -67,7 +67,7 @@ OWN_SIZE = "every dataset sets its own"
 
 def lora_layers(run: Run) -> int:
     """Return how many layers have an update of PEFT's kind: eight in each of the twelve blocks."""
-    names = run.loop.state.adapter.trainable()
+    names = run.loop.state.trained.trainable()
     return sum(name.endswith("lora_A.weight") for name in names)
 
 
@@ -263,7 +263,7 @@ CHECKS: Mapping[str, Works | Inert | OneValue] = {
     "validation_guidance_skip_layers_start": Works(0.5, lambda run: skip_layers(run).start, (0.0, 0.5)),
     "validation_guidance_skip_layers_stop": Works(0.5, lambda run: skip_layers(run).stop, (1.0, 0.5)),
     "lora_rank": Works(
-        4, lambda run: {min(tensor.shape) for tensor in run.loop.state.adapter.trainable().values()}, ({16}, {4})
+        4, lambda run: {min(tensor.shape) for tensor in run.loop.state.trained.trainable().values()}, ({16}, {4})
     ),
     "flow_schedule_shift": Works(1, effects.noise_levels),
     "validation_prompt_library": Works(True, videos, (1, 1 + len(BUILT_IN))),

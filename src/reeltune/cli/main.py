@@ -20,7 +20,19 @@ from reeltune.errors import ReeltuneError
 
 log = logging.getLogger(__name__)
 
-COMMANDS = ("configure", "plan", "prepare", "train", "data", "cache", "options", "examples", "doctor")
+COMMANDS = (
+    "configure",
+    "plan",
+    "prepare",
+    "train",
+    "data",
+    "cache",
+    "inspect",
+    "export",
+    "options",
+    "examples",
+    "doctor",
+)
 """In the order in which they are needed. Module `reeltune.cli.<command>` has LINE, its line of help,
 `add_arguments(parser)`, and `run(arguments, words) -> status`."""
 

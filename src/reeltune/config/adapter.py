@@ -23,8 +23,8 @@ class AdapterOptions(Section):
     lora_dropout: float = option(0.0, "Share of the adapter's inputs dropped in training.", ge=0, lt=1)
     lora_init_type: Literal["default", "gaussian", "pissa", "olora"] = option(
         "default",
-        "How a LoRA starts: default and gaussian draw one half at random, the other is zero; pissa and olora start from "
-        "the main directions of the base's own weights. The base itself is never changed.",
+        "How a LoRA starts: default and gaussian draw one half at random, the other is zero; pissa and olora start "
+        "from the main directions of the base's own weights. The base itself is never changed.",
         refused={
             "loftq": "it makes up for the rounding of a base in 4 bits, which Wan's transformer does not survive; "
             "default works on every base"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from reeltune.config.adapter_contradictions import trained_contradictions, trained_contradictions_with_data
 from reeltune.config.datasets import Datasets
 from reeltune.config.problems import nearest
 from reeltune.config.root import Config
@@ -19,7 +20,12 @@ def contradictions(config: Config) -> list[str]:
 
 def contradictions_with_data(config: Config, datasets: Datasets) -> list[str]:
     """Return a sentence for each between the options and the dataset file."""
-    return [*_written_among_clips(config, datasets), *sizes_at_odds(config, datasets), *_unmeasurable(config, datasets)]
+    return [
+        *_written_among_clips(config, datasets),
+        *sizes_at_odds(config, datasets),
+        *_unmeasurable(config, datasets),
+        *trained_contradictions_with_data(config, datasets),
+    ]
 
 
 def _written_among_clips(config: Config, datasets: Datasets) -> Iterator[str]:
@@ -109,4 +115,4 @@ def _rate_falls(config: Config) -> Iterator[str]:
         )
 
 
-_CHECKS = (_has_an_end, _skipping_has_a_span, _one_kind_of_quantization, _rate_falls)
+_CHECKS = (_has_an_end, _skipping_has_a_span, _one_kind_of_quantization, _rate_falls, trained_contradictions)

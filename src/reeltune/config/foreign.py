@@ -38,6 +38,7 @@ INERT: Mapping[str, str] = {
     "preserve_data_backend_cache": _LIKE_FILES,
     "skip_file_discovery": _LIKE_FILES,
     "cache_clear_validation_prompts": _NAMED_BY_CONTENT,
+    "lora_format": "both layouts, diffusers' and ComfyUI's, are always written",
     "set_grads_to_none": "gradients are always freed after a step",
     "validation_guidance_skip_scale": "skip-layer guidance for Wan has no scale: the blocks are left out or not",
     "validation_disable_unconditional": "the empty prompt is not rendered",
@@ -68,8 +69,6 @@ INERT: Mapping[str, str] = {
 
 _ONE_GPU = "one process on one device is what runs today"
 _UNIFORM = "noise levels follow a sigmoid of a normal variable; see flow_sigmoid_scale"
-_LORA = "LoRA on the attention layers, as PEFT initialises it, is what is trained"
-_LYCORIS = "lora_type lycoris is not there yet"
 _OPTIMIZER = "the optimizer's own settings are used; learning_rate can be set"
 _COMPILE = "nothing is compiled"
 _SERIES = "checkpointing_steps and checkpoints_total_limit keep one series"
@@ -77,13 +76,6 @@ _IN_DATASET = "set it in the dataset file, for each dataset"
 _TEXT_TO_VIDEO = "text-to-video is what is trained"
 
 NOT_YET: Mapping[str, str] = {
-    "lora_init_type": _LORA,
-    "use_dora": _LORA,
-    "init_lora": "each run starts from a fresh adapter; resume_from_checkpoint goes on with an old run",
-    "peft_lora_target_modules": _LORA,
-    "lora_format": "both layouts, diffusers' and ComfyUI's, are always written",
-    "init_lokr_norm": _LYCORIS,
-    "validation_lycoris_strength": _LYCORIS,
     "train_text_encoder": "the transformer alone is trained",
     "optimizer_config": _OPTIMIZER,
     "optimizer_beta1": _OPTIMIZER,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from reeltune.config.adapter_inert import inert_adapter_options
 from reeltune.config.dataset_inert import inert_keys
 from reeltune.config.datasets import Datasets
+from reeltune.config.lycoris import inert_lycoris_keys
 from reeltune.config.root import Config
 from reeltune.contracts.notes import Note
 
@@ -16,6 +18,7 @@ def inert_settings(config: Config, datasets: Datasets) -> list[Note]:
     options = {name: reason for rule in _RULES for names, reason in rule(config) for name in names if name in given}
     return [
         *(_note(name, reason) for name, reason in options.items()),
+        *_described(config),
         *_inherited(given, datasets),
         *_unmeasured(config, datasets),
         *_alone(given, datasets),
@@ -28,14 +31,17 @@ def _note(name: str, reason: str) -> Note:
     return Note("trap" if name == "lycoris_config" else "inert", name, reason)
 
 
+def _described(config: Config) -> list[Note]:
+    """Return what changes nothing in the description of an adapter, where one is read."""
+    adapter = config.adapter
+    is_read = config.model.model_type == "lora" and adapter.lora_type == "lycoris"
+    return inert_lycoris_keys(adapter.lycoris_config) if is_read and adapter.lycoris_config else []
+
+
 CROP_SIZES = ("maximum_image_size", "target_downsample_size")
 """What is cropped is first resized by these."""
 
 Rule = Iterator[tuple[Iterable[str], str]]
-
-
-def _adapter(config: Config) -> Rule:
-    yield ("lycoris_config",), f"is not used: lora_type is {config.adapter.lora_type}, so a plain LoRA is trained"
 
 
 def _precision(config: Config) -> Rule:
@@ -115,7 +121,7 @@ def _reporting(config: Config) -> Rule:
         yield ("tracker_project_name", "tracker_run_name"), "report_to names no tracker"
 
 
-_RULES = (_adapter, _precision, _model, _length, _average, _schedule, _rendering, _evaluation, _reporting)
+_RULES = (inert_adapter_options, _precision, _model, _length, _average, _schedule, _rendering, _evaluation, _reporting)
 
 
 def _inherited(given: Iterable[str], datasets: Datasets) -> Iterator[Note]:

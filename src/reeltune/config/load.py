@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from reeltune.config.adapter_files import problems_of_adapter_files
 from reeltune.config.contradictions import contradictions, contradictions_with_data
 from reeltune.config.dataset_file import load_datasets
 from reeltune.config.datasets import Datasets
@@ -63,6 +64,7 @@ def load_run(
     config = _tried(lambda: _finish(given, problems), failures)
     datasets = _tried(lambda: _find_and_load(given, find_datasets, notes), failures)
     _check_side_files(given, failures)
+    failures += problems_of_adapter_files(given)
     if config is not None and datasets is not None:
         problems.lines.extend(contradictions_with_data(config, datasets))
         _tried(problems.raise_if_any, failures)

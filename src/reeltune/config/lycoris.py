@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import Field
 
 from reeltune.config.option import Section, option
+from reeltune.contracts.notes import Note
 
 Algo: TypeAlias = Literal["lora", "loha", "lokr", "full", "ia3", "dylora", "diag-oft", "boft", "glora"]
 
@@ -58,3 +59,23 @@ class LycorisConfig(LayerSettings):
     rank_dropout: float = option(0.0, "Share of the ranks, or rows, of a change dropped in training.", ge=0, lt=1)
     module_dropout: float = option(0.0, "Share of the layers whose change is dropped in training.", ge=0, lt=1)
     apply_preset: Preset = Field(Preset(), description="Which layers are adapted; unset is every linear layer.")
+
+
+def lycoris_of(value: str | dict[str, Any]) -> LycorisConfig:
+    """Read a description: an object, or the name of a JSON file that holds one.
+
+    Raises ConfigError that lists every problem, with its line in a file.
+    """
+    from reeltune.config.lycoris_reading import read_lycoris
+
+    return read_lycoris(value)[0]
+
+
+def inert_lycoris_keys(value: str | dict[str, Any]) -> list[Note]:
+    """Return a note for each key of a description that changes nothing, or does more than its words say.
+
+    Raises ConfigError as `lycoris_of` does.
+    """
+    from reeltune.config.lycoris_reading import read_lycoris
+
+    return read_lycoris(value)[1]

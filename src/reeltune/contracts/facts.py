@@ -17,6 +17,7 @@ class Facts:
     blocks: name of the list of transformer blocks; their linear layers are what quantization may touch.
     block_layers, outer_layers: names of all linear layers, inside one block and outside the blocks.
     class_names: today's names of module classes by those that descriptions of adapters use.
+    architecture, implementation: what files call the model and where it is from, as modelspec 1.0.1 has it.
     """
 
     geometry: LatentGeometry
@@ -28,3 +29,5 @@ class Facts:
     block_layers: tuple[str, ...] = ()
     outer_layers: tuple[str, ...] = ()
     class_names: tuple[tuple[str, str], ...] = ()
+    architecture: str = ""
+    implementation: str = ""

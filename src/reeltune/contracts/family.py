@@ -41,6 +41,7 @@ class RenderRequest:
     skip_layers: blocks that the pass for the negative prompt leaves out, and when; None leaves out none.
     attention: diffusers' name of the attention to compute with; None keeps PyTorch's own.
     noise_scheduler: unipc as the model's release has it, or flow-matching Euler on beta-spaced levels.
+    strength: of the adapter file's change, where it is a LyCORIS file.
     """
 
     prompt: Float[Tensor, "L D"]
@@ -55,6 +56,7 @@ class RenderRequest:
     skip_layers: SkipLayers | None = None
     attention: str | None = None
     noise_scheduler: Literal["unipc", "euler"] = "unipc"
+    strength: float = 1.0
 
 
 @runtime_checkable
@@ -81,7 +83,7 @@ class DecodeVideo(Protocol):
 @runtime_checkable
 class Render(Protocol):
     def __call__(self, request: RenderRequest, adapter: Path | None) -> np.ndarray:
-        """Return uint8 (F, H, W, 3), made with the weights of an adapter file, or with the bare base for None."""
+        """Return uint8 (F, H, W, 3), made with an adapter file on top of the transformer as it acts, if any."""
         ...
 
 
@@ -92,8 +94,23 @@ class Family(Protocol):
     @property
     def facts(self) -> Facts: ...
 
+    def name_in_release(self, name: str) -> str:
+        """Return how the model's own release calls a tensor of the transformer."""
+        ...
+
+    def write_pipeline(self, folder: Path, transformer: Path) -> None:
+        """Put a whole pipeline together around another transformer's folder; an older one in its place goes.
+
+        Raises ModelError when another part is in no folder of its own.
+        """
+        ...
+
     def text_fingerprint(self) -> str:
         """Name the text encoder and tokenizer by their content, without loading them."""
+        ...
+
+    def base_fingerprint(self) -> str:
+        """Name the transformer by its content, without loading it."""
         ...
 
     def video_fingerprint(self) -> str:
@@ -108,6 +125,14 @@ class Family(Protocol):
 
     def load_transformer(self, device: torch.device) -> nn.Module:
         """Return the frozen transformer, read straight to the device. The number type is the family's own."""
+        ...
+
+    def rounding_error(self, transformer: nn.Module, device: torch.device) -> float | None:
+        """Return how far quantization moves the velocity: the L2 norm of its error, relative to the velocity's own.
+
+        transformer: on the device, before an adapter is put on. Measured on random samples, the same each time,
+        against the same forward with the weights as the files have them. None when nothing is quantized.
+        """
         ...
 
     def predict(self, transformer: nn.Module, noised: Noised, batch: Batch) -> Float[Tensor, "B C T h w"]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
+
+ResultKind: TypeAlias = Literal["lora", "lycoris", "full"]
+"""What was trained, as far as its files differ."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """folder: of the run. result: the adapter file. nothing_to_do: all steps had been done before.
+    """folder: of the run. result: the adapter file, or the folder of a whole model.
 
+    nothing_to_do: all steps had been done before.
     length_option, length: the option that decided how long the run is, and its value.
     """
 
@@ -20,6 +25,7 @@ class Outcome:
     nothing_to_do: bool = False
     length_option: str = "max_train_steps"
     length: int = 0
+    kind: ResultKind = "lora"
 
     @property
     def stopped(self) -> bool:

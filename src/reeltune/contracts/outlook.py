@@ -24,10 +24,13 @@ class Component:
 
 @dataclass(frozen=True)
 class Trained:
-    """What is trained on what. base_parameters is None when the base's size is not known yet."""
+    """What is trained on what. base_parameters is None when the base's size is not known yet.
+
+    layers, where: the linear layers that an adapter sits on, counted and in words.
+    """
 
     kind: str
-    modules: int | None
+    layers: int | None
     parameters: int | None
     base: str
     base_parameters: int | None
@@ -35,6 +38,7 @@ class Trained:
     quantized: str
     optimizer: str
     average: str
+    where: str = ""
 
 
 @dataclass(frozen=True)

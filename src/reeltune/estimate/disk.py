@@ -8,8 +8,8 @@ from reeltune.estimate.rare_work import times_due
 
 FLOAT32_BYTES = 4
 
-LAYOUTS = 3
-"""In how many forms a checkpoint holds the adapter: its own, diffusers' and ComfyUI's."""
+LAYOUTS = 2
+"""For how many programs a checkpoint holds what is trained, beside its own form: diffusers and ComfyUI."""
 
 
 def latent_entry_bytes(shape: tuple[int, int, int, int]) -> int:
@@ -22,13 +22,16 @@ def text_entry_bytes(tokens: int, width: int, *, value_bytes: int = 2) -> int:
     return tokens * width * value_bytes
 
 
-def checkpoint_bytes(trained_parameters: int, *, state_bytes: int, averaged: bool) -> int:
+def checkpoint_bytes(
+    trained_parameters: int, *, state_bytes: int, averaged: bool, published_bytes: int = FLOAT32_BYTES
+) -> int:
     """Return the size of a checkpoint.
 
     state_bytes: of the optimizer, for each trained weight. averaged: the moving average is kept as well.
+    published_bytes: of a weight in the files for other programs.
     """
     kinds = 2 if averaged else 1
-    return trained_parameters * (kinds * LAYOUTS * FLOAT32_BYTES + state_bytes)
+    return trained_parameters * (kinds * (FLOAT32_BYTES + LAYOUTS * published_bytes) + state_bytes)
 
 
 def checkpoints_to_come(total: int, *, done: int, every: int, limit: int, there: int) -> int:

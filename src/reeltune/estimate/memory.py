@@ -6,9 +6,8 @@ These are sums of what is in use at the peak; a caching allocator holds some mor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from reeltune.contracts.dimensions import Dimensions
 from reeltune.estimate.activations import (
@@ -20,8 +19,8 @@ from reeltune.estimate.activations import (
     live_block_bytes,
     saved_bytes,
 )
-from reeltune.estimate.flops import Recomputation, Tokens
-from reeltune.estimate.parameters import parameters, quantizable_parameters
+from reeltune.estimate.flops import Recomputation, Tokens, TrainedPart
+from reeltune.estimate.parameters import block_linears, parameters, quantizable_parameters
 from reeltune.estimate.sizes import TEXT_ENCODER_PARAMETERS, VIDEO_AUTOENCODER_PARAMETERS
 
 CONTEXT_BYTES = 1_000_000_000
@@ -30,14 +29,31 @@ CONTEXT_BYTES = 1_000_000_000
 TRAINING_BYTES = 1_500_000_000
 """The same in training, with the embeddings, the head and the loss."""
 
+TEXT_TABLE_PARAMETERS = 256_384 * 4096
+"""Of the text encoder's vocabulary, which is no linear layer and is never quantized."""
+
 AUTOENCODER_BYTES = FLOAT32_BYTES * VIDEO_AUTOENCODER_PARAMETERS
 """Of its weights, float32."""
 
 Part = tuple[str, int]
 """What it is, and its bytes."""
 
-Precision = Literal["float32", "16-bit", "8-bit"]
-"""How the base is stored. In 8 bits only the blocks' linear weights are; the rest has 16."""
+NO_CHANGE = "no_change"
+"""The precision of weights that are not quantized."""
+
+_ROW_BYTES: Mapping[str, int] = {"int8-torchao": 5, "fp8-torchao": 4}
+"""What a quantized weight keeps for each of its rows: a scale in float32, and with int8-torchao a zero point.
+
+Optimum-quanto keeps a scale in the type that the weight had.
+"""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How a model's weights are stored. value_bytes: of what is not quantized. precision: of what is."""
+
+    value_bytes: int = 2
+    precision: str = NO_CHANGE
 
 
 @dataclass(frozen=True)
@@ -54,26 +70,40 @@ class Amount:
 
 @dataclass(frozen=True)
 class TrainedWeights:
-    """What is trained, in float32, with its gradients. states, average: bytes for each weight."""
+    """What is trained, in float32, with its gradients. states, average: bytes for each weight.
+
+    in_base: how many of them are the base model's own float32 numbers, which count there.
+    """
 
     parameters: int
     states: int = 8
     average: int = 0
+    in_base: int = 0
 
     @property
     def size_bytes(self) -> int:
-        return self.parameters * (2 * FLOAT32_BYTES + self.states + self.average)
+        gradients_and_more = self.parameters * (FLOAT32_BYTES + self.states + self.average)
+        return gradients_and_more + FLOAT32_BYTES * (self.parameters - self.in_base)
 
 
-def text_encoder_bytes(value_bytes: int) -> int:
-    """Return the size of the text encoder's weights. value_bytes: of each."""
-    return TEXT_ENCODER_PARAMETERS * value_bytes
+def whole_model(dimensions: Dimensions, *, value_bytes: int, states: int = 8, average: int = 0) -> TrainedWeights:
+    """Return what training the whole model takes beside it: a float32 copy of what is not float32 already."""
+    count = parameters(dimensions)
+    in_base = count if value_bytes == FLOAT32_BYTES else float32_parameters(dimensions)
+    return TrainedWeights(count, states, average, in_base)
 
 
-def text_encoding(*, value_bytes: int = 2) -> Amount:
-    """Return what encoding prompts, one at a time, needs. value_bytes: of each weight."""
+def text_encoder_bytes(storage: Storage) -> int:
+    """Return the size of the text encoder's weights; the scales of quantized rows, a thousandth, are left out."""
+    table = TEXT_TABLE_PARAMETERS * storage.value_bytes
+    value_bytes = storage.value_bytes if storage.precision == NO_CHANGE else 1
+    return table + (TEXT_ENCODER_PARAMETERS - TEXT_TABLE_PARAMETERS) * value_bytes
+
+
+def text_encoding(storage: Storage = Storage()) -> Amount:
+    """Return what encoding prompts, one at a time, needs."""
     parts = (
-        ("text encoder", text_encoder_bytes(value_bytes)),
+        ("text encoder", text_encoder_bytes(storage)),
         ("one prompt", PROMPT_BYTES),
         ("overhead", CONTEXT_BYTES),
     )
@@ -96,19 +126,20 @@ def training(
     tokens: Tokens,
     *,
     samples: int,
-    precision: Precision,
     weights: TrainedWeights,
+    storage: Storage = Storage(),
+    trained: TrainedPart = "adapter",
     recomputation: Recomputation = "full",
     kept: Sequence[Part] = (),
 ) -> Amount:
-    """Return what a step of an adapter needs.
+    """Return what a step needs.
 
-    samples: that go through the model together. kept: what earlier stages leave on the GPU.
+    samples: that go through the model together. storage: of the base. kept: what earlier stages leave on the GPU.
     """
-    saved = saved_bytes(dimensions, tokens, recomputation=recomputation)
-    live = 0 if recomputation == "none" else live_block_bytes(dimensions, tokens)
+    saved = saved_bytes(dimensions, tokens, trained=trained, recomputation=recomputation)
+    live = 0 if recomputation == "none" else live_block_bytes(dimensions, tokens, trained=trained)
     parts = (
-        ("base model", base_bytes(dimensions, precision)),
+        ("base model", base_bytes(dimensions, storage)),
         ("trained weights, gradients, optimizer", weights.size_bytes),
         ("saved activations", samples * saved),
         ("block at work", samples * live),
@@ -122,11 +153,11 @@ def rendering(
     dimensions: Dimensions,
     tokens: int,
     *,
-    precision: Precision,
     weights: TrainedWeights,
     frames: int,
     height: int,
     width: int,
+    storage: Storage = Storage(),
     kept: Sequence[Part] = (),
 ) -> Amount:
     """Return what a validation video needs: all of training's weights stay, and the autoencoder is beside them.
@@ -136,7 +167,7 @@ def rendering(
     block = forward_block_bytes(dimensions, tokens)
     decoding = decoded_clip_bytes(frames=frames, height=height, width=width)
     parts = (
-        ("base model", base_bytes(dimensions, precision)),
+        ("base model", base_bytes(dimensions, storage)),
         ("trained weights, gradients, optimizer", weights.size_bytes),
         ("autoencoder", AUTOENCODER_BYTES),
         *kept,
@@ -147,8 +178,22 @@ def rendering(
     return Amount("rendering", parts)
 
 
-def base_bytes(dimensions: Dimensions, precision: Precision) -> int:
-    """Return the size of the base's weights."""
-    count = parameters(dimensions)
-    in_8_bits = quantizable_parameters(dimensions) if precision == "8-bit" else 0
-    return in_8_bits + (count - in_8_bits) * (FLOAT32_BYTES if precision == "float32" else 2)
+def base_bytes(dimensions: Dimensions, storage: Storage = Storage()) -> int:
+    """Return the size of the base's weights, to the byte but for optimum-quanto's two unused numbers a layer."""
+    count, in_float32 = parameters(dimensions), float32_parameters(dimensions)
+    quantized = 0 if storage.precision == NO_CHANGE else quantizable_parameters(dimensions)
+    rest = FLOAT32_BYTES * in_float32 + storage.value_bytes * (count - in_float32 - quantized)
+    return rest + (_quantized_bytes(dimensions, storage) if quantized else 0)
+
+
+def float32_parameters(dimensions: Dimensions) -> int:
+    """Return how many of the base's weights are float32 whatever the others are: time embedding, norms, modulation."""
+    d = dimensions.width
+    time_embedding = (dimensions.time_width + 1) * d + (d + 1) * d
+    # The norm before cross-attention and the table of modulation.
+    return time_embedding + dimensions.layers * (2 + 6) * d + 2 * d
+
+
+def _quantized_bytes(dimensions: Dimensions, storage: Storage) -> int:
+    rows = dimensions.layers * sum(outputs for _, outputs in block_linears(dimensions).values())
+    return quantizable_parameters(dimensions) + rows * _ROW_BYTES.get(storage.precision, storage.value_bytes)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from reeltune.contracts.dimensions import Dimensions
+from reeltune.contracts.layers import LinearLayer
 
 Sides = tuple[int, int]
 """Input and output features of a linear layer."""
@@ -50,28 +51,9 @@ def quantizable_parameters(dimensions: Dimensions) -> int:
     return dimensions.layers * sum(i * o for i, o in block_linears(dimensions).values())
 
 
-def lora_parameters(dimensions: Dimensions, *, rank: int, targets: Sequence[str]) -> int:
-    """Return the weights of a LoRA: rank * (in + out) for each layer that is named.
-
-    targets: names of layers or endings of them, from a full stop on, as PEFT reads them.
-    """
-    return rank * sum(times * (i + o) for (i, o), times in _chosen(dimensions, targets))
-
-
-def lora_modules(dimensions: Dimensions, targets: Sequence[str]) -> int:
-    """Return how many layers a LoRA with these targets sits on."""
-    return sum(times for _, times in _chosen(dimensions, targets))
-
-
-def _chosen(dimensions: Dimensions, targets: Sequence[str]) -> list[tuple[Sides, int]]:
-    """Return the sides of the layers that are named, and how often each occurs."""
-    inside = [(name, sides, dimensions.layers) for name, sides in block_linears(dimensions).items()]
-    outside = [(name, sides, 1) for name, sides in outer_linears(dimensions).items()]
-    return [
-        (sides, times)
-        for name, sides, times in inside + outside
-        if any(f".{name}".endswith(f".{target}") for target in targets)
-    ]
+def lora_parameters(layers: Iterable[LinearLayer], *, rank: int, lengths: bool = False) -> int:
+    """Return the weights of a LoRA: rank * (in + out) for each layer. lengths: and one per output more, as in DoRA."""
+    return sum(rank * (layer.inputs + layer.outputs) + lengths * layer.outputs for layer in layers)
 
 
 def _weights(sides: Sides) -> int:

@@ -13,6 +13,7 @@ from types import ModuleType
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.dimensions import Dimensions
 from reeltune.contracts.facts import Facts
+from reeltune.contracts.layers import LinearLayer
 from reeltune.families.sources import Location
 
 
@@ -20,8 +21,8 @@ from reeltune.families.sources import Location
 class Modules:
     """Where a family is written down.
 
-    description: without torch, FACTS, `check(options)`, `dimensions(options)`, `locations(options)` and
-        `token_counter(options)`, as below.
+    description: without torch, FACTS, `check(options)`, `dimensions(options)`, `layers(options)`,
+        `locations(options)` and `token_counter(options)`, as below.
     model: `check_weights(options)` and `open_model(options, opening)`, as in `families.opening`.
     """
 
@@ -42,6 +43,11 @@ def family_facts(options: ModelOptions) -> Facts:
 def family_dimensions(options: ModelOptions) -> Dimensions | None:
     """Return the size of the transformer, or None when nothing on this machine tells it."""
     return _description(options).dimensions(options)
+
+
+def family_layers(options: ModelOptions) -> tuple[LinearLayer, ...]:
+    """Return the linear layers of the transformer, or none when nothing on this machine tells its size."""
+    return _description(options).layers(options)
 
 
 def family_locations(options: ModelOptions) -> list[Location]:

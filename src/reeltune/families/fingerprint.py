@@ -10,16 +10,18 @@ _SAMPLES = 16
 _SAMPLE_BYTES = 64 * 1024
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint(place: Path) -> str:
     """Name the content of a component: every small file whole, of large ones the size, the ends and samples between.
 
+    place: a folder, whose files count with their names, or a single file, whose name does not matter.
     An 11 GB text encoder is named by about a megabyte a file: its safetensors header, which lists all tensors, and 16
     samples spread over the rest.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for file in sorted(path for path in folder.iterdir() if path.is_file()):
+    single = place.is_file()
+    for file in [place] if single else sorted(path for path in place.iterdir() if path.is_file()):
         size = file.stat().st_size
-        digest.update(f"{file.name}:{size}\n".encode())
+        digest.update(f"{'' if single else file.name}:{size}\n".encode())
         for part in _read_parts(file, size):
             digest.update(part)
     return digest.hexdigest()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from reeltune.errors import ModelError
+from reeltune.families.opening import NO_CHANGE
 
 log = logging.getLogger(__name__)
 
@@ -25,18 +28,18 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 @contextmanager
-def reported_loading(name: str, place: Path) -> Iterator[None]:
+def reported_loading(name: str, place: Path, precision: str = NO_CHANGE) -> Iterator[None]:
     """Say what is being loaded, how large its files are and how long it took; the libraries' own bars stay out.
 
-    place: the folder, or the one file. Raises ModelError, with the place's name, for what the libraries raise about
-    files that they cannot take.
+    place: the folder, or the one file. precision: that it is quantized to meanwhile.
+    Raises ModelError, with the place's name, for what the libraries raise about files that they cannot take.
     """
     files = place.glob("*.safetensors") if place.is_dir() else [place]
     size = sum(file.stat().st_size for file in files)
     started = time.monotonic()
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
-    log.info("loading the %s (%s)", name, decimal(size))
+    log.info("loading the %s (%s)%s", name, decimal(size), "" if precision == NO_CHANGE else f" in {precision}")
     try:
         yield
     except (OSError, ValueError, SafetensorError) as error:
@@ -56,3 +59,15 @@ def release_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def trim_host_memory() -> None:
+    """Give the system back what freed tensors left in the C library's heap, where that is glibc's.
+
+    Once a tensor of up to 32 MB was freed, glibc puts the next ones into its heap, where smaller ones that stay make
+    holes of what goes. Measured while the 1.3B transformer was brought to int8: 4 to 6 GB at the peak, and with this
+    after each layer 1.6 GB.
+    """
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if trim := getattr(library, "malloc_trim", None):
+        trim(0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import torch
+from torch import nn
 
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.family import Family
@@ -56,6 +57,19 @@ def open_family(options: ModelOptions, opening: Opening) -> Family:
     for precision in opening.precisions():
         require_package(precision)
     return _model(options).open_model(options, opening)
+
+
+def open_transformer(options: ModelOptions, *, dtype: torch.dtype | None = None) -> nn.Module:
+    """Return the frozen transformer alone, on the host; nothing else of the model is looked at or fetched.
+
+    dtype: None is the number type that its files are in. Raises ModelError.
+    """
+    return _model(options).open_transformer(options, dtype)
+
+
+def name_in_release(options: ModelOptions, name: str) -> str:
+    """Return how a tensor of the transformer is called in the model's own release."""
+    return _model(options).name_in_release(name)
 
 
 def _model(options: ModelOptions) -> ModuleType:

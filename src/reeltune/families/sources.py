@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reeltune.errors import ModelError
+from reeltune.families.formats import name_problem
 from reeltune.families.hub import cached_file, fetch, is_repository
 
 State = Literal["file", "folder", "cache", "hub", "missing"]
@@ -43,7 +44,7 @@ class Source:
     @property
     def is_file(self) -> bool:
         """Tell whether the place is meant as a single file, which may be missing."""
-        return self.path.suffix == ".safetensors"
+        return self.path.suffix.lower() == ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,12 @@ def local_folder(source: Source) -> Path | None:
 
 
 def require_present(source: Source) -> None:
-    """Raise ModelError for a component that is neither on this machine nor can be fetched; no network."""
+    """Raise ModelError for a component that is neither here nor can be fetched, or in a file of another format.
+
+    No network.
+    """
+    if problem := name_problem(source.path):
+        raise ModelError(problem)
     if locate(source).state != "missing":
         return
     if source.path.is_dir():

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from reeltune.errors import ModelError
+from reeltune.families.formats import content_of
+
 Shape = tuple[int, ...]
 
 _NAME = re.compile(
@@ -64,7 +67,9 @@ def file_problems(folder: Path, variant: str | None = None) -> list[str]:
 
 
 def _present(folder: Path, variant: str | None) -> list[Path]:
-    return sorted(file for file in folder.glob("*.safetensors") if variant_of(file.name) == variant)
+    """Return the files of a variant: those with the libraries' names, or else whatever is there."""
+    files = sorted(file for file in folder.glob("*.safetensors") if variant_of(file.name) == variant)
+    return [file for file in files if _NAME.fullmatch(file.name)] or files
 
 
 def _indices(folder: Path, variant: str | None) -> list[Path]:
@@ -110,6 +115,23 @@ def length_problem(file: Path) -> str | None:
     return f"is {'cut short' if size < expected else 'damaged'}: it has {size} bytes, and its header says {expected}"
 
 
+def header_shapes(path: Path) -> dict[str, Shape]:
+    """Return the shapes of a single file's tensors after making sure that it is there, whole. Raises ModelError."""
+    if not path.is_file():
+        raise ModelError(
+            f"{path} is no file here. To fetch a single file of a hub repository, type: "
+            "hf download OWNER/NAME FILE.safetensors --local-dir FOLDER"
+        )
+    if problem := length_problem(path):
+        raise ModelError(f"{path} {problem}. {whole_again(path)}")
+    return read_header(path).shapes
+
+
+def whole_again(path: Path) -> str:
+    """Say how to get a single file once more."""
+    return f"Fetch {path.name} again from where it came."
+
+
 def read_header(file: Path) -> Header:
     """Read the header of a safetensors file. Raises ValueError, saying what is wrong, for a file that has none."""
     size = file.stat().st_size
@@ -118,10 +140,12 @@ def read_header(file: Path) -> Header:
         if start == _LFS_POINTER:
             raise ValueError("is a git-lfs pointer, not the weights (git lfs pull)")
         length = int.from_bytes(start[:8], "little")
-        if size < 8 or 8 + length > size:
-            raise ValueError("is empty" if size == 0 else f"is cut short, at {size} bytes, or no safetensors file")
+        if size == 0:
+            raise ValueError("is empty")
         if length > _LARGEST_HEADER:
-            raise ValueError("is no safetensors file")
+            raise ValueError(f"is {content_of(file)}")
+        if size < 8 or 8 + length > size:
+            raise ValueError(f"is cut short, at {size} bytes, or no safetensors file")
         stream.seek(8)
         content = stream.read(length)
     return _parse_header(content)

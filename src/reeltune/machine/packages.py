@@ -26,6 +26,7 @@ OPTIONAL: tuple[OptionalPackage, ...] = (
     OptionalPackage("torchao", "0.14", "base_model_precision int8-torchao, fp8-torchao", _extra("quant")),
     OptionalPackage("optimum-quanto", "0.2.7", "base_model_precision int8-quanto, fp8-quanto", _extra("quant")),
     OptionalPackage("bitsandbytes", "0.46", "optimizers bnb-*, with states of 8 bits", _extra("bnb")),
+    OptionalPackage("lycoris-lora", "4.1", "lora_type lycoris", _extra("lycoris")),
     OptionalPackage("wandb", "0.19", "report_to wandb", _extra("wandb")),
     OptionalPackage("tensorboard", "2.18", "report_to tensorboard", _extra("tensorboard")),
     OptionalPackage("s3fs", "2025.3", "datasets of type aws", _extra("s3")),

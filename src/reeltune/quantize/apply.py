@@ -1,10 +1,7 @@
-"""Weight-only quantization of frozen linear layers, in place: 8 bits a weight and a scale for each row.
+"""Weight-only quantization of frozen linear layers, one by one, in place: 8 bits a weight and a scale for each row.
 
 Activations and the arithmetic keep the number type that the layer had: the weight is brought back to it at each use,
 so gradients reach an adapter on top, and the layers below, through exactly the weights that the forward used.
-
-With the torchao precisions the backward keeps a layer's brought-back weight from its forward on; recomputing each block
-in the backward, as gradient checkpointing does, limits that to one block.
 """
 
 from __future__ import annotations
@@ -14,9 +11,11 @@ from collections.abc import Callable, Collection
 
 from torch import nn
 
+from reeltune.quantize.linear import BroughtBackLinear
 from reeltune.quantize.packages import require_package
 
-Quantize = Callable[[nn.Module, frozenset[str]], None]
+Quantize = Callable[[nn.Module, str], None]
+"""Changes the linear layer of that name right inside a module."""
 
 
 def quantize_linears(module: nn.Module, precision: str, *, names: Collection[str]) -> None:
@@ -26,47 +25,59 @@ def quantize_linears(module: nn.Module, precision: str, *, names: Collection[str
     type. Raises ConfigError when the precision's package is missing.
     """
     require_package(precision)
-    assert all(isinstance(module.get_submodule(name), nn.Linear) for name in names)
-    PRECISIONS[precision](module, frozenset(names))
     for name in names:
-        module.get_submodule(name).requires_grad_(False)
+        quantize_linear(module, name, precision)
 
 
-def _int8_quanto(module: nn.Module, names: frozenset[str]) -> None:
+def quantize_linear(module: nn.Module, name: str, precision: str) -> None:
+    """Do the same with one layer, by its dotted name. Beside its old and its new weight nothing of its size is held."""
+    inside, _, last = name.rpartition(".")
+    parent = module.get_submodule(inside)
+    assert isinstance(parent.get_submodule(last), nn.Linear), f"{name} is no linear layer"
+    PRECISIONS[precision](parent, last)
+    # Asked for again: one of the libraries puts another layer in its place.
+    parent.get_submodule(last).requires_grad_(False)
+
+
+def _int8_quanto(parent: nn.Module, name: str) -> None:
     from optimum.quanto import qint8
 
-    _with_quanto(module, names, qint8)
+    _with_quanto(parent, name, qint8)
 
 
-def _fp8_quanto(module: nn.Module, names: frozenset[str]) -> None:
+def _fp8_quanto(parent: nn.Module, name: str) -> None:
     from optimum.quanto import qfloat8_e4m3fn
 
-    _with_quanto(module, names, qfloat8_e4m3fn)
+    _with_quanto(parent, name, qfloat8_e4m3fn)
 
 
-def _int8_torchao(module: nn.Module, names: frozenset[str]) -> None:
+def _int8_torchao(parent: nn.Module, name: str) -> None:
     from torchao.quantization import Int8WeightOnlyConfig
 
-    _with_torchao(module, names, Int8WeightOnlyConfig(set_inductor_config=False))
+    _with_torchao(parent, name, Int8WeightOnlyConfig(set_inductor_config=False))
 
 
-def _fp8_torchao(module: nn.Module, names: frozenset[str]) -> None:
+def _fp8_torchao(parent: nn.Module, name: str) -> None:
     from torchao.quantization import Float8WeightOnlyConfig
 
-    _with_torchao(module, names, Float8WeightOnlyConfig(set_inductor_config=False))
+    _with_torchao(parent, name, Float8WeightOnlyConfig(set_inductor_config=False))
 
 
-def _with_quanto(module: nn.Module, names: frozenset[str], weights: object) -> None:
+def _with_quanto(parent: nn.Module, name: str, weights: object) -> None:
     from optimum.quanto import freeze, quantize
 
-    quantize(module, weights=weights, include=sorted(names))  # pyright: ignore[reportArgumentType]
-    freeze(module)
+    quantize(parent, weights=weights, include=[name])  # pyright: ignore[reportArgumentType]
+    freeze(parent.get_submodule(name))
 
 
-def _with_torchao(module: nn.Module, names: frozenset[str], config: object) -> None:
+def _with_torchao(parent: nn.Module, name: str, config: object) -> None:
     from torchao.quantization import quantize_
 
-    quantize_(module, config, filter_fn=lambda layer, name: name in names)  # pyright: ignore[reportArgumentType]
+    layer = parent.get_submodule(name)
+    quantize_(layer, config)  # pyright: ignore[reportArgumentType]
+    # Older torchao has other tensors; its layers stay as they are.
+    if type(layer) is nn.Linear and hasattr(layer.weight, "qdata"):
+        layer.__class__ = BroughtBackLinear
     _expect_adapters()
 
 
@@ -85,4 +96,4 @@ PRECISIONS: dict[str, Quantize] = {
     "int8-torchao": _int8_torchao,
     "fp8-torchao": _fp8_torchao,
 }
-"""The precisions that a frozen module may be brought to: weights only, activations untouched."""
+"""The precisions that a frozen layer may be brought to: weights only, activations untouched."""

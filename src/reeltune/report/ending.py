@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.filesize import decimal
 
 from reeltune.contracts.checkpoints import name_of, steps_in
-from reeltune.contracts.outcome import Outcome
+from reeltune.contracts.outcome import Outcome, ResultKind
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the files of one kind of training are called, and how each is used. {result}, {folder}: where they are."""
+
+    for_diffusers: str
+    use_in_diffusers: str
+    for_comfyui: str = "adapter for ComfyUI"
+    use_in_comfyui: str = "copy the adapter for ComfyUI to models/loras there"
+
+
+WORDS: Mapping[ResultKind, Words] = {
+    "lora": Words("adapter for diffusers", 'pipeline.load_lora_weights("{folder}")'),
+    "lycoris": Words(
+        "LyCORIS adapter", 'lycoris.create_lycoris_from_weights(1.0, "{result}", pipeline.transformer)[0].apply_to()'
+    ),
+    "full": Words(
+        "model for diffusers",
+        'WanTransformer3DModel.from_pretrained("{result}")',
+        "model for ComfyUI",
+        "copy the model for ComfyUI to models/diffusion_models there",
+    ),
+}
 
 
 def last_screen(outcome: Outcome, command: str) -> str:
@@ -17,7 +42,7 @@ def last_screen(outcome: Outcome, command: str) -> str:
 
     command: what to type to go on with this run.
     """
-    places = _lines(_places(outcome.folder, outcome.result))
+    places = _lines(_places(outcome.folder, outcome.result, WORDS[outcome.kind]))
     return "\n".join(["", _ending(outcome), *places, "", "Next:", *_lines(_next_steps(outcome, command))])
 
 
@@ -35,11 +60,13 @@ def _ending(outcome: Outcome) -> str:
     return f"Finished: {steps}."
 
 
-def _places(folder: Path, result: Path) -> Iterator[tuple[str, str]]:
+def _places(folder: Path, result: Path, words: Words) -> Iterator[tuple[str, str]]:
     if result.exists():
-        yield "adapter for diffusers", _with_size(result)
+        yield words.for_diffusers, _with_size(result)
+    if (result.parent / "pipeline").is_dir():
+        yield "the whole pipeline", str(result.parent / "pipeline")
     if comfyui := _newest(folder / "comfyui", "*.safetensors"):
-        yield "adapter for ComfyUI", _with_size(comfyui)
+        yield words.for_comfyui, _with_size(comfyui)
     if video := _newest(folder / "validation", "*.mp4"):
         yield "newest video", str(video)
     if steps := steps_in(folder):
@@ -58,10 +85,11 @@ def _next_steps(outcome: Outcome, command: str) -> Iterator[tuple[str, str]]:
     else:
         length = outcome.length or outcome.total_steps
         yield "train on", f"{_without(command, outcome.length_option)} {outcome.length_option}={2 * length}"
+    words, places = WORDS[outcome.kind], {"result": outcome.result.as_posix(), "folder": outcome.result.parent.as_posix()}
     if outcome.result.exists():
-        yield "use it in diffusers", f'pipeline.load_lora_weights("{outcome.result.parent.as_posix()}")'
+        yield "use it in diffusers", words.use_in_diffusers.format(**places)
     if _newest(outcome.folder / "comfyui", "*.safetensors"):
-        yield "use it in ComfyUI", "copy the adapter for ComfyUI to models/loras there"
+        yield "use it in ComfyUI", words.use_in_comfyui
 
 
 def _without(command: str, option: str) -> str:
@@ -70,7 +98,8 @@ def _without(command: str, option: str) -> str:
 
 
 def _with_size(path: Path) -> str:
-    return f"{path} ({decimal(path.stat().st_size)})"
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return f"{path} ({decimal(sum(file.stat().st_size for file in files))})"
 
 
 def _newest(folder: Path, pattern: str) -> Path | None:

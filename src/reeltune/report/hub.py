@@ -23,9 +23,15 @@ log = logging.getLogger(__name__)
 
 ADAPTER_FILES = (
     "pytorch_lora_weights.safetensors",
+    "lycoris_config.json",
+    "transformer/*",
     "comfyui/*.safetensors",
     "ema/*.safetensors",
     "raw/*.safetensors",
+    "ema/lycoris_config.json",
+    "raw/lycoris_config.json",
+    "ema/transformer/*",
+    "raw/transformer/*",
 )
 """What is published of a run folder or a checkpoint; a star also stands for folders."""
 
@@ -153,7 +159,7 @@ class HubSink:
 
 def adapter_files(folder: Path) -> list[str]:
     """Return which files of a run folder or a checkpoint are published, by the rule that the hub's client has."""
-    names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*.safetensors"))]
+    names = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in ADAPTER_FILES)]
 
 

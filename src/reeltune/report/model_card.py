@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from reeltune.contracts.outcome import ResultKind
+from reeltune.report.model_card_loading import loading_lines
 from reeltune.secrets import without_secrets
 
 PRIVATE = re.compile(r"(^|_)(token|key|secret|password)s?$|webhook|credential", re.IGNORECASE)
@@ -41,7 +43,8 @@ class Sampling:
 class CardFacts:
     """What a card says. base_model: its name on the hub, None for a place of one's own. settings: name to value.
 
-    prompts: of the validation videos, by what their files' names have of them.
+    prompts: of the validation videos, by what their files' names have of them. kind: of what was
+    trained. words: what it is. comfyui: whether there is a file for ComfyUI.
     """
 
     title: str
@@ -49,6 +52,9 @@ class CardFacts:
     settings: Mapping[str, Any]
     sampling: Sampling
     prompts: Mapping[str, str]
+    kind: ResultKind = "lora"
+    words: str = "A LoRA adapter"
+    comfyui: bool = True
 
 
 def model_card(facts: CardFacts, *, repo: str, videos: Sequence[str]) -> str:
@@ -62,7 +68,7 @@ def model_card(facts: CardFacts, *, repo: str, videos: Sequence[str]) -> str:
                 "",
                 f"# {facts.title}",
                 "",
-                f"A LoRA adapter for {_link(facts.base_model)}, trained with reeltune.",
+                f"{facts.words} for {_link(facts.base_model)}, trained with reeltune.",
                 "",
                 *_gallery(videos),
                 "## How to use it",
@@ -71,7 +77,7 @@ def model_card(facts: CardFacts, *, repo: str, videos: Sequence[str]) -> str:
                 snippet(facts, repo),
                 "```",
                 "",
-                "`comfyui/` has the same weights as ComfyUI reads them.",
+                _comfyui(facts),
                 "",
                 "## Validation videos",
                 "",
@@ -91,13 +97,8 @@ def snippet(facts: CardFacts, repo: str) -> str:
     sampling = facts.sampling
     return "\n".join(
         [
-            "import torch",
-            "from diffusers import DiffusionPipeline",
-            "from diffusers.utils import export_to_video",
-            "",
-            f"pipe = DiffusionPipeline.from_pretrained({facts.base_model or OWN_BASE!r}, dtype=torch.bfloat16)",
+            *loading_lines(facts.kind, base=facts.base_model or OWN_BASE, repo=repo),
             *_scheduler(sampling),
-            f'pipe.load_lora_weights("{repo}", weight_name="pytorch_lora_weights.safetensors")',
             'pipe.to("cuda")',
             "",
             "frames = pipe(",
@@ -116,6 +117,12 @@ def snippet(facts: CardFacts, repo: str) -> str:
 
 OWN_BASE = "path/to/the/base/model"
 
+RELATIONS: Mapping[ResultKind, str] = {"lora": "adapter", "lycoris": "adapter", "full": "finetune"}
+"""What the repository is to its base model, as the hub calls it."""
+
+TAGS: Mapping[ResultKind, tuple[str, ...]] = {"lora": ("lora",), "lycoris": ("lycoris",), "full": ()}
+"""What the hub finds a repository by, beside what all have."""
+
 
 def _scheduler(sampling: Sampling) -> list[str]:
     """Return the lines that set the pipeline's scheduler; none where the model's own is as it was."""
@@ -130,14 +137,13 @@ def _head(facts: CardFacts, videos: Sequence[str]) -> str:
     """Return the YAML that the hub reads, made by the hub's own client."""
     from huggingface_hub import ModelCardData
 
-    kind: dict[str, Any] = (
-        {"base_model": facts.base_model, "base_model_relation": "adapter"} if facts.base_model else {}
-    )
+    relation = RELATIONS[facts.kind]
+    kind: dict[str, Any] = {"base_model": facts.base_model, "base_model_relation": relation} if facts.base_model else {}
     shown = [{"text": _prompt_of(facts, video), "output": {"url": video}} for video in videos]
     data = ModelCardData(
         library_name="diffusers",
         pipeline_tag="text-to-video",
-        tags=["text-to-video", "diffusers", "reeltune", "lora"],
+        tags=["text-to-video", "diffusers", "reeltune", *TAGS[facts.kind]],
         widget=shown or None,
         **kind,
     )
@@ -153,6 +159,12 @@ def _prompt_of(facts: CardFacts, video: str) -> str:
 
 def _link(base_model: str | None) -> str:
     return f"[{base_model}](https://huggingface.co/{base_model})" if base_model else "a base model of its own"
+
+
+def _comfyui(facts: CardFacts) -> str:
+    if facts.comfyui:
+        return "`comfyui/` has the same weights as ComfyUI reads them."
+    return "There is no file for ComfyUI, which has no rule for this kind of adapter."
 
 
 def _gallery(videos: Sequence[str]) -> list[str]:

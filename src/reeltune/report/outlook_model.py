@@ -30,8 +30,9 @@ def trained_lines(outlook: Outlook, paper: Paper) -> list[Text]:
 
 def _with_size(trained: Trained) -> str:
     parameters = "" if trained.parameters is None else f"{large(trained.parameters)} parameters"
-    modules = "" if trained.modules is None else f"in {counted(trained.modules, 'module')}"
-    return ": ".join(filter(None, [trained.kind, f"{parameters} {modules}".strip()]))
+    layers = "" if trained.layers is None else f"on {counted(trained.layers, 'layer')}"
+    where = trained.where and f"({trained.where})"
+    return ": ".join(filter(None, [trained.kind, " ".join(filter(None, [parameters, layers, where]))]))
 
 
 def _files(components: Sequence[Component], base: str) -> Iterator[tuple[str, str]]:

@@ -8,20 +8,22 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from reeltune.adapters.export import save_comfyui, save_diffusers
-from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.config.datasets import Datasets
 from reeltune.config.root import Config
 from reeltune.contracts.batch import Batch, KeptTokens
 from reeltune.contracts.events import EventSink
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.family import Family
+from reeltune.contracts.trained import Publisher, Trained
 from reeltune.data.batches import BatchSource, Captions
 from reeltune.objective.flow import ChooseTokens, FlowMatching, keep_all
 from reeltune.objective.shift import shift_of
 from reeltune.randomness import Draws, Purpose
 from reeltune.routing.choose import choose_tokens
 from reeltune.routing.plan import Segment
+from reeltune.run.about import about_file
+from reeltune.run.adapter_record import ADAPTER_RECORD, adapter_record
+from reeltune.run.attach import attach
 from reeltune.run.checkpoint_room import checkpoint_room
 from reeltune.run.depth import check_depth
 from reeltune.run.evaluation import make_evaluation
@@ -54,28 +56,30 @@ def assemble(
     draws = Draws(config.training.seed)
     transformer = family.load_transformer(device)
     check_depth(config, layers_of(transformer, family.facts))
-    lora = attach_lora(transformer, config.adapter, family.facts.adapter_targets, seed=_adapter_seed(draws))
-    _require_room(config, plan, lora)
+    about = functools.partial(about_file, config, family.facts, prepared, base_fingerprint=family.base_fingerprint())
+    attached = attach(config, transformer, family, seed=_adapter_seed(draws), about=about)
+    attached.prove()
+    _require_room(config, plan, attached.trained)
     _set_for_training(config, transformer)
     source = _batches(config, datasets, prepared, draws, pin=device.type == "cuda")
-    keeping = _keeping(config, datasets, plan, lora, family, prepared)
+    state = _state(config, attached.trained)
     return Loop(
         pace=_pace(config, plan),
         family=family,
         transformer=transformer,
-        state=_state(config, lora),
+        state=state,
         objective=_objective(config, transformer, family.facts, draws),
         read_batches=lambda start, end: source.read_from(start, end=end),
         schedule=schedule_of(config.training, plan.total_steps),
         clip=clipping(config.training.grad_clip_method, config.training.max_grad_norm),
         draws=draws,
-        keeping=keeping,
+        keeping=_keeping(config, datasets, plan, attached.publisher, prepared),
         renders=make_renders(
             config,
             family=family,
             transformer=transformer,
             prepared=prepared,
-            save_adapter=keeping.results.save_diffusers,
+            showing=attached.showing(state),
             device=device,
         ),
         device=device,
@@ -99,8 +103,8 @@ def _adapter_seed(draws: Draws) -> int:
     return int(draws.stream(Purpose.ADAPTER).integers(2**63))
 
 
-def _require_room(config: Config, plan: Plan, lora: Lora) -> None:
-    weights = sum(parameter.numel() for parameter in lora.trainable().values())
+def _require_room(config: Config, plan: Plan, trained: Trained) -> None:
+    weights = sum(parameter.numel() for parameter in trained.trainable().values())
     room = checkpoint_room(config, weights=weights, total_steps=plan.total_steps)
     if room.count:
         require_room(config.reporting.run_folder, room.size_bytes, str(room))
@@ -112,11 +116,11 @@ def _set_for_training(config: Config, transformer: nn.Module) -> None:
         transformer.enable_gradient_checkpointing()  # pyright: ignore[reportCallIssue]
 
 
-def _state(config: Config, lora: Lora) -> TrainState:
-    training, parameters = config.training, lora.trainable()
+def _state(config: Config, trained: Trained) -> TrainState:
+    training, parameters = config.training, trained.trainable()
     optimizer = build_optimizer(training.optimizer, list(parameters.values()), learning_rate=training.learning_rate)
     ema = Ema(parameters, decay=training.ema_decay, interval=training.ema_update_interval) if training.use_ema else None
-    return TrainState(lora, optimizer, ema)
+    return TrainState(trained, optimizer, ema)
 
 
 def _objective(config: Config, transformer: nn.Module, facts: Facts, draws: Draws) -> FlowMatching:
@@ -164,17 +168,13 @@ def _pace(config: Config, plan: Plan) -> Pace:
     )
 
 
-def _keeping(config: Config, datasets: Datasets, plan: Plan, lora: Lora, family: Family, prepared: Prepared) -> Keeping:
+def _keeping(config: Config, datasets: Datasets, plan: Plan, publisher: Publisher, prepared: Prepared) -> Keeping:
     averaged = config.training.use_ema and config.rendering.ema_validation == "ema_only"
-    results = Results(
-        run_name=config.reporting.run_folder.name,
-        main="ema" if averaged else "raw",
-        save_diffusers=functools.partial(save_diffusers, lora=lora),
-        save_comfyui=functools.partial(save_comfyui, lora=lora, names=family.facts.comfyui_names),
-    )
+    results = Results(config.reporting.run_folder.name, "ema" if averaged else "raw", publisher)
     records = {
         "config.json": config.flat(),
         "plan.json": plan.record(),
+        ADAPTER_RECORD: adapter_record(config),
         "data.json": {"fingerprint": prepared.fingerprint, "drawn": _drawn(datasets)},
     }
     return Keeping(checkpoints_of(config), results, records)

@@ -41,5 +41,15 @@ def checkpoint_room(config: Config, *, weights: int, total_steps: int) -> Checkp
         limit=reporting.checkpoints_total_limit,
         there=len(there),
     )
-    one = checkpoint_bytes(weights, state_bytes=state_bytes(training.optimizer), averaged=training.use_ema)
+    one = checkpoint_bytes(
+        weights,
+        state_bytes=state_bytes(training.optimizer),
+        averaged=training.use_ema,
+        published_bytes=_published_bytes(config),
+    )
     return CheckpointRoom(count, count * one)
+
+
+def _published_bytes(config: Config) -> int:
+    """Return the bytes of a weight in the files for other programs: an adapter is float32, a model as it computes."""
+    return 2 if config.model.model_type == "full" and config.model.compute_type == "bf16" else 4

@@ -64,6 +64,7 @@ def _require_packages(config: Config) -> None:
     problems = [
         *_refusals(optimizers.require_package, config.training.optimizer),
         *_refusals(precisions.require_package, *wanted),
+        *_lycoris(config),
     ]
     if problems:
         raise ConfigError(listed("packages that the configuration needs", problems))
@@ -75,6 +76,12 @@ def _refusals(require: Callable[[str], None], *names: str) -> Iterator[str]:
             require(name)
         except ConfigError as error:
             yield str(error)
+
+
+def _lycoris(config: Config) -> Iterator[str]:
+    needed = config.model.model_type == "lora" and config.adapter.lora_type == "lycoris"
+    if needed and (problem := missing("lycoris-lora")):
+        yield f"lora_type lycoris cannot be used: {problem}. Install that, or set lora_type to standard."
 
 
 def _attention(config: Config) -> Iterator[Note]:

@@ -16,7 +16,7 @@ from reeltune.contracts.family import Family, RenderRequest, SkipLayers
 from reeltune.run.prepare import Prepared
 from reeltune.run.rendering_plan import Video, plan_rendering
 from reeltune.train.render import NamedRequest, Renders
-from reeltune.train.results import SaveFile
+from reeltune.train.shown import Showing
 
 
 def make_renders(
@@ -25,7 +25,7 @@ def make_renders(
     family: Family,
     transformer: nn.Module,
     prepared: Prepared,
-    save_adapter: SaveFile,
+    showing: Showing,
     device: torch.device,
 ) -> Renders | None:
     """Return the validation videos of a run; None where there is no prompt."""
@@ -46,7 +46,7 @@ def make_renders(
         ],
         shown=plan.shown,
         fps=family.facts.fps,
-        save_adapter=save_adapter,
+        showing=showing,
         open=lambda: family.renderer(transformer, device),
         randomize=config.rendering.validation_randomize,
         benchmark_folder=folder / "benchmark" if plan.benchmark else None,
@@ -80,6 +80,7 @@ def _request(config: Config, prepared: Prepared, video: Video, common: dict[str,
         seed=video.seed,
         flow_shift=rendering.validation_flow_shift,
         noise_scheduler=rendering.validation_noise_scheduler,
+        strength=config.adapter.validation_lycoris_strength,
         **common,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from reeltune.contracts.checkpoints import record_of
 from reeltune.contracts.clip import Manifest, samples_of
 from reeltune.contracts.events import EventSink
 from reeltune.contracts.notes import Note, by_kind
-from reeltune.contracts.outcome import Outcome
+from reeltune.contracts.outcome import Outcome, ResultKind
 from reeltune.contracts.progress import Track
 from reeltune.data.manifest import by_dataset, rate_notes, summary
 from reeltune.data.manifest_records import write_manifest
@@ -31,9 +31,9 @@ from reeltune.run.preflight import require_writable
 from reeltune.run.prepare import Prepared, fill_caches
 from reeltune.run.resume import changes_since, choose_start, told_changes
 from reeltune.run.rules import rules_of
+from reeltune.run.trained_layers import check_trained
 from reeltune.train.audience import Audience
 from reeltune.train.loop import Loop
-from reeltune.train.results import FILE_NAME
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ def train(loaded: Loaded, means: Means, *, track: Track, sinks_for: SinksFor) ->
     check_family(config.model)
     check_weights(config.model)
     _check_blocks(config)
+    check_trained(config)
     facts = family_facts(config.model)
     manifest = make_manifest(config, loaded.datasets, facts, track)
     plan = make_plan(config, loaded.datasets, manifest.trained, facts)
@@ -58,7 +59,7 @@ def train(loaded: Loaded, means: Means, *, track: Track, sinks_for: SinksFor) ->
     require_writable(folder, "output_dir")
     start = choose_start(config)
     if start is not None and start >= plan.total_steps and is_finished(folder, start):
-        return _outcome(folder, plan, start, nothing_to_do=True)
+        return _outcome(config, plan, start, nothing_to_do=True)
     with held(folder):
         return _carry_out(loaded, manifest, start=start, track=track, sinks_for=sinks_for)
 
@@ -161,10 +162,12 @@ def _carry_out(
         )
         _open_folder(loop, folder, loaded, prepared, start=start)
         loop.run()
+        if result_kind(config) == "full" and config.adapter.full_output == "pipeline":
+            family.write_pipeline(folder / "pipeline", folder / MAIN_RESULT["full"])
         # A stop during the last videos leaves some of them to the next start.
         if loop.state.step >= plan.total_steps and not stop.asked():
             mark_finished(folder, loop.state.step)
-    return _outcome(folder, plan, loop.state.step)
+    return _outcome(config, plan, loop.state.step)
 
 
 def _open_folder(loop: Loop, folder: Path, loaded: Loaded, prepared: Prepared, *, start: int | None) -> None:
@@ -197,13 +200,30 @@ def _told_differences(loop: Loop, config: Config, start: int) -> list[str]:
     return lines
 
 
-def _outcome(folder: Path, plan: Plan, step: int, *, nothing_to_do: bool = False) -> Outcome:
+def _outcome(config: Config, plan: Plan, step: int, *, nothing_to_do: bool = False) -> Outcome:
+    folder, kind = config.reporting.run_folder, result_kind(config)
     return Outcome(
         folder,
-        folder / FILE_NAME,
+        folder / MAIN_RESULT[kind],
         step,
         plan.total_steps,
         nothing_to_do=nothing_to_do,
         length_option=plan.length_option,
         length=plan.length,
+        kind=kind,
     )
+
+
+def result_kind(config: Config) -> ResultKind:
+    """Return what kind of files a run leaves."""
+    if config.model.model_type == "full":
+        return "full"
+    return "lycoris" if config.adapter.lora_type == "lycoris" else "lora"
+
+
+MAIN_RESULT: Mapping[ResultKind, str] = {
+    "lora": "pytorch_lora_weights.safetensors",
+    "lycoris": "pytorch_lora_weights.safetensors",
+    "full": "transformer",
+}
+"""The main one of a run's results, in its folder."""

@@ -6,6 +6,7 @@ ones go after the new one stands. What is in a folder:
     state.json             format, step
     trainable.safetensors  the trained tensors, float32
     ema.safetensors        their average, when one is kept
+    fixed.safetensors      what the kind of adapter needs beside them, when it needs anything
     optimizer.safetensors  the optimizer's tensors; optimizer.json the rest of its state
     config.json, plan.json what the run was asked, and what it worked out; data.json the fingerprint of its data
     and the adapter files, as `results.py` writes them
@@ -37,6 +38,7 @@ Records = Mapping[str, dict[str, Any]]
 """JSON files by name."""
 
 _FILES: dict[Weights, str] = {"raw": "trainable.safetensors", "ema": "ema.safetensors"}
+_FIXED = "fixed.safetensors"
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,8 @@ def _sync(path: Path) -> None:
 def _write(folder: Path, snapshot: Snapshot, records: Records) -> None:
     for kind, tensors in snapshot.weights.items():
         save_tensors(folder / _FILES[kind], tensors)
+    if snapshot.fixed:
+        save_tensors(folder / _FIXED, snapshot.fixed)
     save_tensors(folder / "optimizer.safetensors", snapshot.optimizer)
     write_json(folder / "optimizer.json", snapshot.optimizer_scalars)
     for name, record in records.items():
@@ -164,4 +168,5 @@ def _read(folder: Path) -> Snapshot:
         weights=weights,
         optimizer=load_file(folder / "optimizer.safetensors"),
         optimizer_scalars=json.loads((folder / "optimizer.json").read_text(encoding="utf-8")),
+        fixed=load_file(folder / _FIXED) if (folder / _FIXED).exists() else {},
     )

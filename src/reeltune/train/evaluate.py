@@ -13,7 +13,6 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -33,7 +32,7 @@ from reeltune.objective.shift import Shift
 from reeltune.objective.timesteps import shift_sigma
 from reeltune.randomness import Draws, Purpose
 from reeltune.train.schedule import Every
-from reeltune.train.state import TrainState, Weights
+from reeltune.train.state import TrainState
 
 log = logging.getLogger(__name__)
 
@@ -82,16 +81,13 @@ class Evaluation:
             log.debug("where it failed", exc_info=error)
 
     def _measured(self, state: TrainState, stop_requested: Callable[[], bool]) -> Iterator[Evaluated]:
-        shown: dict[Weights, Mapping[str, Tensor]] = {"raw": {}}
-        if state.ema:
-            shown["ema"] = state.ema.shadow
-        for kind, tensors in shown.items():
+        for kind in state.kinds():
             for dataset, clips in self.clips.items():
                 points: list[Point] = []
                 for clip in clips:
                     if stop_requested():
                         return
-                    with holding(state.adapter.trainable(), tensors), in_evaluation(self.transformer):
+                    with state.acting_as(kind), in_evaluation(self.transformer):
                         points += self._points(clip)
                 loss = fmean(point.loss for point in points)
                 yield Evaluated(state.step, dataset, kind, loss, curve_of(points))
@@ -134,20 +130,6 @@ def curve_of(points: Sequence[Point]) -> tuple[tuple[float, float], ...]:
     for point in points:
         losses[point.sigma].append(point.loss)
     return tuple((sigma, fmean(losses[sigma])) for sigma in sorted(losses, reverse=True))
-
-
-@contextmanager
-def holding(parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let parameters hold the tensors of the same names for as long as the block lasts."""
-    # Exchanged and not copied: what comes back is the same memory, to the bit, and no second adapter needs room.
-    own = {name: parameters[name].data for name in tensors}
-    try:
-        for name, tensor in tensors.items():
-            parameters[name].data = tensor.to(own[name].dtype)
-        yield
-    finally:
-        for name, data in own.items():
-            parameters[name].data = data
 
 
 def _batch(item: Item, text: TensorReader) -> Batch:

@@ -161,8 +161,8 @@ class Loop:
 
     @torch.no_grad()
     def answer_of_base(self, noised: Noised, batch: Batch) -> Float[Tensor, "B C T h w"]:
-        """Return the velocity without the adapter and without dropout: what keeps the base's knowledge as it is."""
-        with self.state.adapter.disabled(), in_evaluation(self.transformer):
+        """Return the velocity without what is trained, and without dropout: it keeps the base's knowledge as it is."""
+        with self.state.trained.disabled(), in_evaluation(self.transformer):
             return self.family.predict(self.transformer, noised, batch)
 
     def result_of(
@@ -188,6 +188,7 @@ class Loop:
         for group in self.state.optimizer.param_groups:
             group["lr"] = learning_rate
         self.state.optimizer.step()
+        self.state.trained.moved()
         if self.state.ema:
             self.state.ema.update(self.state.step + 1)
 
@@ -227,12 +228,12 @@ class Loop:
             return
         snapshot = self.state.snapshot()
         path = checkpoints.save(
-            snapshot, self.keeping.records, lambda folder: self.keeping.results.write(folder, snapshot.weights)
+            snapshot, self.keeping.records, lambda folder: self.keeping.results.write(folder, self.state)
         )
         self.audience.receive(CheckpointSaved(self.state.step, path, time.monotonic() - started))
 
     def publish(self) -> None:
-        """Copy the adapter files of this step's checkpoint to the run folder."""
+        """Copy the result files of this step's checkpoint to the run folder."""
         checkpoints = self.keeping.checkpoints
         self.keeping.results.publish(checkpoints.path(self.state.step), checkpoints.folder)
 
@@ -242,7 +243,7 @@ class Loop:
 
     def render(self, renders: Renders) -> None:
         """Make the validation videos of this step."""
-        self.tell(renders.render(self.state.step, self.state.weights()))
+        self.tell(renders.render(self.state.step))
 
     def tell(self, events: Iterable[Event]) -> None:
         """Pass on what happens while it happens, until the run is asked to stop."""

@@ -1,4 +1,4 @@
-"""Validation videos, made from the weights as a user will get them: written to a file and read back from it.
+"""Validation videos, made from the weights as a user will get them.
 
 A render that fails never stops training: it is reported, and the next one is made. Before the first step the bare base
 renders every prompt once, so that there is something to compare with; these videos are made again only when what they
@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from reeltune.config.prompts import file_safe
 from reeltune.contracts.events import RenderFailed, SampleRendered
 from reeltune.contracts.family import Render, RenderRequest
 from reeltune.media import Frames, write_mp4, write_png
-from reeltune.train.results import FILE_NAME, SaveFile
-from reeltune.train.state import Weights
+from reeltune.train.shown import Show, Showing, Shown
 from reeltune.whole_files import whole_file, write_json
 
 log = logging.getLogger(__name__)
@@ -48,7 +44,7 @@ class Job:
     step: int
     path: Path
     request: RenderRequest
-    weights: Weights | Literal["base"]
+    weights: Shown
     fingerprint: str | None = None
 
     @property
@@ -62,14 +58,15 @@ class Renders:
     """The validation videos of a run.
 
     open: gives the family's renderer around the transformer in training. shown: which weights are rendered.
-    randomize: whether each step has noise of its own. benchmark_folder: for the bare base's videos; None makes none.
+    showing: lets the transformer act with them. randomize: whether each step has noise of its own. benchmark_folder: for
+    the bare base's videos; None makes none.
     """
 
     folder: Path
     requests: Sequence[NamedRequest]
-    shown: Sequence[Weights]
+    shown: Sequence[Shown]
     fps: float
-    save_adapter: SaveFile
+    showing: Showing
     open: Callable[[], AbstractContextManager[Render]]
     randomize: bool = False
     benchmark_folder: Path | None = None
@@ -78,19 +75,9 @@ class Renders:
         """Tell whether all videos of a step exist."""
         return all(job.path.exists() for job in self._jobs(step))
 
-    def render(
-        self, step: int, weights: Mapping[Weights, Mapping[str, Tensor]]
-    ) -> Iterator[SampleRendered | RenderFailed]:
+    def render(self, step: int) -> Iterator[SampleRendered | RenderFailed]:
         """Make the videos of a step, yielding what became of each."""
-
-        def write_adapters(scratch: Path) -> dict[str, Path | None]:
-            files: dict[str, Path | None] = {}
-            for kind in self.shown:
-                files[kind] = file = scratch / kind / FILE_NAME
-                self.save_adapter(file, weights[kind])
-            return files
-
-        yield from self._make(self._jobs(step), write_adapters)
+        yield from self._make(self._jobs(step))
 
     def benchmark(self) -> Iterator[SampleRendered | RenderFailed]:
         """Make each video with the bare base, except those that stand and were made with the same settings."""
@@ -104,7 +91,7 @@ class Renders:
         ]
         jobs = [job for job in jobs if not job.path.exists() or _read(job.record) != {"fingerprint": job.fingerprint}]
         if jobs:
-            yield from self._make(jobs, lambda scratch: {"base": None})
+            yield from self._make(jobs)
 
     def _jobs(self, step: int) -> list[Job]:
         return [
@@ -113,23 +100,21 @@ class Renders:
             for kind in self.shown
         ]
 
-    def _make(
-        self, jobs: Sequence[Job], adapters_in: Callable[[Path], Mapping[str, Path | None]]
-    ) -> Iterator[SampleRendered | RenderFailed]:
-        """Open the renderer once and make the videos. adapters_in: gives the adapter file of each kind of weights."""
+    def _make(self, jobs: Sequence[Job]) -> Iterator[SampleRendered | RenderFailed]:
+        """Open the renderer once and make the videos."""
         try:
-            with _random_state_kept(), tempfile.TemporaryDirectory() as scratch, self.open() as render:
-                adapters = adapters_in(Path(scratch))
+            with _random_state_kept(), self.open() as render, self.showing() as show:
                 for job in jobs:
-                    yield self._made(job, render, adapters[job.weights])
+                    yield self._made(job, render, show)
         except Exception as error:  # whatever goes wrong in a preview, the run is worth more
             yield _failed(jobs[0].step, error)
 
-    def _made(self, job: Job, render: Render, adapter: Path | None) -> SampleRendered | RenderFailed:
+    def _made(self, job: Job, render: Render, show: Show) -> SampleRendered | RenderFailed:
         started = time.monotonic()
         request = reseeded(job.request, job.step) if self.randomize else job.request
         try:
-            self._write(job, render(request, adapter))
+            with show(job.weights) as adapter:
+                self._write(job, render(request, adapter))
         except Exception as error:  # the other videos may still come out
             return _failed(job.step, error)
         return SampleRendered(job.step, job.path, job.weights, time.monotonic() - started)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from reeltune.contracts.trained import Trained
 from reeltune.errors import CheckpointError
 from reeltune.train.ema import Ema
 
@@ -20,37 +21,26 @@ Weights = Literal["raw", "ema"]
 """Which of a run's weights: as the optimizer left them, or their moving average."""
 
 
-@runtime_checkable
-class Adapter(Protocol):
-    """What is trained: its tensors by name, in float32."""
-
-    def trainable(self) -> dict[str, nn.Parameter]: ...
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None: ...
-
-    def disabled(self) -> AbstractContextManager[None]:
-        """Let the model answer as the bare base for as long as the block lasts."""
-        ...
-
-
 @dataclass(frozen=True)
 class Snapshot:
     """A run at rest after `step` steps. Tensors are on the host and shared with nobody.
 
     weights: raw, and ema when an average is kept. optimizer_scalars: what of the optimizer's state is not a tensor.
+    fixed: what does not move and must be there again, such as a start that was worked out from the base.
     """
 
     step: int
     weights: dict[Weights, dict[str, Tensor]]
     optimizer: dict[str, Tensor]
     optimizer_scalars: dict[str, Any]
+    fixed: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
 class TrainState:
     """A run in motion: `step` optimizer steps are done."""
 
-    adapter: Adapter
+    trained: Trained
     optimizer: Optimizer
     ema: Ema | None
     step: int = 0
@@ -59,9 +49,20 @@ class TrainState:
     def parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
+    def kinds(self) -> tuple[Weights, ...]:
+        """Return which weights there are."""
+        return ("raw", "ema") if self.ema else ("raw",)
+
+    def acting_as(self, kind: Weights) -> AbstractContextManager[None]:
+        """Let the model act with the raw weights or with their average for as long as the block lasts."""
+        if kind == "raw":
+            return self.trained.holding({})
+        assert self.ema
+        return self.trained.holding(self.ema.shadow)
+
     def weights(self) -> dict[Weights, dict[str, Tensor]]:
         """Copy the trained weights to the host, and their average where one is kept."""
-        weights: dict[Weights, dict[str, Tensor]] = {"raw": _on_host(self.adapter.trainable())}
+        weights: dict[Weights, dict[str, Tensor]] = {"raw": _on_host(self.trained.trainable())}
         if self.ema:
             weights["ema"] = _on_host(self.ema.shadow)
         return weights
@@ -69,23 +70,31 @@ class TrainState:
     def snapshot(self) -> Snapshot:
         """Copy everything to the host."""
         tensors, scalars = _split(self.optimizer.state_dict())
-        return Snapshot(self.step, self.weights(), optimizer=_on_host(tensors), optimizer_scalars=scalars)
+        fixed = _on_host(self.trained.fixed())
+        return Snapshot(self.step, self.weights(), optimizer=_on_host(tensors), optimizer_scalars=scalars, fixed=fixed)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Continue from a snapshot, in place. Raises CheckpointError when other tensors were trained."""
         raw = snapshot.weights["raw"]
-        differing = sorted(raw.keys() ^ self.adapter.trainable().keys())
-        if differing:
+        if difference := _difference(raw, self.trained.trainable()):
             raise CheckpointError(
-                f"checkpoint-{snapshot.step} trained other tensors, such as {differing[0]}. "
+                f"checkpoint-{snapshot.step} trained other tensors, such as {difference}. "
                 'Start afresh with resume_from_checkpoint="", or use the version that wrote it.'
             )
-        self.adapter.load(raw)
+        self.trained.load_fixed(snapshot.fixed)
+        self.trained.load(raw)
         if self.ema:
             # A run that starts averaging now starts from the weights as they are.
             self.ema.load(snapshot.weights.get("ema", raw))
         self.optimizer.load_state_dict(_join(snapshot.optimizer, snapshot.optimizer_scalars))
         self.step = snapshot.step
+
+
+def _difference(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
+    """Name the first tensor that is not in both, or is of another shape."""
+    if differing := sorted(saved.keys() ^ own.keys()):
+        return differing[0]
+    return next((name for name in sorted(own) if saved[name].shape != own[name].shape), None)
 
 
 def _on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,11 +13,13 @@ from reeltune.cli.configure.cards import CARDS, LARGE, MODELS, SMALL, Card, card
 from reeltune.cli.configure.folder import Clip, Folder, lengths, suggested_length
 from reeltune.cli.configure.goals import GOALS
 from reeltune.cli.configure.settings import Answers, options_for, suggested_steps
+from reeltune.config.adapter import AdapterOptions
 from reeltune.config.model import ModelOptions
+from reeltune.config.targets import chosen_layers
 from reeltune.data.buckets import Sizing, bucket_size
 from reeltune.estimate import memory
 from reeltune.estimate.parameters import lora_parameters
-from reeltune.families import family_dimensions, family_facts
+from reeltune.families import family_dimensions, family_facts, family_layers
 
 GIB = 2**30
 FACTS = family_facts(ModelOptions())
@@ -41,22 +43,22 @@ def values(given: Answers, **options: object) -> dict[str, object]:
 
 def needs(model: str, card: Card, width: int, height: int) -> list[memory.Amount]:
     """Return what every stage takes with the longest samples of a shape of clips."""
-    size = family_dimensions(ModelOptions(pretrained_model_name_or_path=MODELS[model]))
+    options = ModelOptions(pretrained_model_name_or_path=MODELS[model])
+    size = family_dimensions(options)
     assert size
     width, height = bucket_size(width, height, Sizing(float(card.resolution), "pixel_area"))
     frames = card.num_frames
     tokens = FACTS.geometry.tokens(frames=frames, height=height, width=width)
-    precision = "16-bit" if card.base_model_precision == "no_change" else "8-bit"
+    storage = memory.Storage(precision=card.base_model_precision)
     rank = max(goal.lora_rank for goal in GOALS.values())
-    weights = memory.TrainedWeights(lora_parameters(size, rank=rank, targets=FACTS.adapter_targets))
+    layers = chosen_layers(family_layers(options), AdapterOptions(), FACTS)
+    weights = memory.TrainedWeights(lora_parameters(layers, rank=rank))
     shape: dict[str, Any] = {"frames": frames, "height": height, "width": width}
     return [
-        memory.text_encoding(value_bytes=2 if card.text_encoder_1_precision == "no_change" else 1),
+        memory.text_encoding(memory.Storage(precision=card.text_encoder_1_precision)),
         memory.video_encoding(**shape),
-        memory.training(
-            size, (tokens,) * size.layers, samples=card.train_batch_size, precision=precision, weights=weights
-        ),
-        memory.rendering(size, tokens, precision=precision, weights=weights, **shape),
+        memory.training(size, (tokens,) * size.layers, samples=card.train_batch_size, weights=weights, storage=storage),
+        memory.rendering(size, tokens, weights=weights, storage=storage, **shape),
     ]
 
 

@@ -36,6 +36,13 @@ def test_a_checkpoint_holds_weights_states_and_both_layouts() -> None:
     assert checkpoint_bytes(count, state_bytes=8, averaged=True) == count * (6 * 4 + 8)
 
 
+def test_a_whole_model_s_checkpoint_holds_its_weights_as_they_compute_twice() -> None:
+    # Per weight: the master, Adam's two moments, and bfloat16 for diffusers and for ComfyUI: 16 bytes.
+    assert checkpoint_bytes(14_300_000_000, state_bytes=8, averaged=False, published_bytes=2) / 1e9 == pytest.approx(
+        228.8
+    )
+
+
 @pytest.mark.parametrize(
     ("done", "every", "limit", "there", "count"),
     [

@@ -9,13 +9,15 @@ import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from peft import LoraConfig
 from torch import nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from transformers import UMT5Config, UMT5EncoderModel
 
 from helpers.allocations import Allocations
+from reeltune.adapters.full import FullModel
 from reeltune.contracts.dimensions import Dimensions
 from reeltune.estimate import activations, memory
 from reeltune.estimate.flops import TrainedPart
-from reeltune.estimate.memory import Amount, TrainedWeights, base_bytes
+from reeltune.estimate.memory import Amount, Storage, TrainedWeights, base_bytes, whole_model
 from reeltune.estimate.sizes import SIZES
 
 GB = 1e9
@@ -66,15 +68,19 @@ def plain_attention(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn.functional, "scaled_dot_product_attention", fused)
 
 
+def in_float32(name: str) -> bool:
+    """Say whether diffusers keeps a weight in float32."""
+    return bool(set(WanTransformer3DModel._keep_in_fp32_modules or ()) & set(name.split(".")))
+
+
 def transformer(size: Dimensions, layers: int, trained: TrainedPart | None) -> WanTransformer3DModel:
     """Return a transformer of the size's blocks, on the meta device in bfloat16, that trains the part."""
     with torch.device("meta"):
         made = WanTransformer3DModel(
             num_attention_heads=size.heads, attention_head_dim=size.head_width, ffn_dim=size.ffn, num_layers=layers
         )
-    kept = WanTransformer3DModel._keep_in_fp32_modules or []
     for name, weight in made.named_parameters():
-        weight.data = weight.data.to(torch.float32 if set(kept) & set(name.split(".")) else torch.bfloat16)
+        weight.data = weight.data.to(torch.float32 if in_float32(name) else torch.bfloat16)
         weight.requires_grad_(trained == "full")
     if trained == "adapter":
         targets = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
@@ -112,16 +118,26 @@ def test_what_a_block_keeps_is_what_the_real_one_keeps(size: Dimensions, trained
 
 
 @pytest.mark.usefixtures("plain_attention")
+@pytest.mark.parametrize("trained", ["adapter", "full"])
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
-def test_recomputation_keeps_each_block_s_input_and_works_on_one_block(size: Dimensions) -> None:
+def test_recomputation_keeps_each_block_s_input_and_works_on_one_block(size: Dimensions, trained: TrainedPart) -> None:
     def checkpointed(layers: int) -> tuple[int, int]:
-        made = transformer(size, layers, "adapter")
+        made = transformer(size, layers, trained)
         made.enable_gradient_checkpointing()
+        if trained == "full":
+            _let_gradients_go(made)
         return follow(made, backward=True)
 
     (kept_by_one, _), (kept_by_two, peak) = checkpointed(1), checkpointed(2)
     assert kept_by_two - kept_by_one == activations.saved_bytes(size, tokens()) / size.layers
-    assert activations.live_block_bytes(size, tokens()) == pytest.approx(peak - kept_by_two, rel=0.15)
+    estimated = activations.live_block_bytes(size, tokens(), trained=trained)
+    assert estimated == pytest.approx(peak - kept_by_two, rel=0.15)
+
+
+def _let_gradients_go(made: WanTransformer3DModel) -> None:
+    """Free each weight's gradient as soon as it is there: those that add up count with what is trained."""
+    for weight in made.parameters():
+        weight.register_post_accumulate_grad_hook(lambda weight: setattr(weight, "grad", None))
 
 
 @pytest.mark.usefixtures("plain_attention")
@@ -133,9 +149,9 @@ def test_rendering_holds_one_block_s_forward_pass(size: Dimensions) -> None:
 
 
 @pytest.fixture(scope="module")
-def autoencoder() -> Iterator[AutoencoderKLWan]:
+def autoencoder() -> AutoencoderKLWan:
     with torch.device("meta"):
-        yield AutoencoderKLWan().requires_grad_(False)
+        return AutoencoderKLWan().requires_grad_(False)
 
 
 @pytest.mark.parametrize(("frames", "height", "width"), [(33, 480, 832), (17, 240, 240), (1, 480, 832)])
@@ -166,10 +182,79 @@ def test_a_prompt_takes_what_it_takes_in_the_real_encoder() -> None:
 
 def test_the_base_weighs_two_bytes_a_weight_or_about_one() -> None:
     small, large = SIZES["1.3B"], SIZES["14B"]
-    assert [f"{base_bytes(size, '16-bit') / GB:.1f}" for size in (small, large)] == ["2.8", "28.6"]
-    assert base_bytes(small, "8-bit") / GB == pytest.approx(1.4, rel=0.04)
-    assert base_bytes(large, "8-bit") / GB == pytest.approx(14.3, rel=0.02)
-    assert base_bytes(large, "float32") == 2 * base_bytes(large, "16-bit")
+    assert [f"{base_bytes(size) / GB:.1f}" for size in (small, large)] == ["2.8", "28.6"]
+    assert base_bytes(small, Storage(precision="int8-quanto")) / GB == pytest.approx(1.45, rel=0.01)
+    assert base_bytes(large, Storage(precision="int8-torchao")) / GB == pytest.approx(14.6, rel=0.01)
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_the_base_weighs_what_the_real_one_weighs(size: Dimensions) -> None:
+    made = transformer(size, size.layers, None)
+    assert base_bytes(size) == sum(weight.nbytes for weight in made.parameters())
+    assert base_bytes(size, Storage(value_bytes=4)) == 4 * sum(weight.numel() for weight in made.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("precision", ["int8-quanto", "fp8-quanto", "int8-torchao", "fp8-torchao"])
+def test_a_quantized_base_weighs_what_the_libraries_store(precision: str, dtype: torch.dtype) -> None:
+    pytest.importorskip("torchao")
+    pytest.importorskip("optimum.quanto")
+    from reeltune.quantize.apply import quantize_linears
+    from reeltune.quantize.rules import quantized_names
+
+    # Narrow, so that what each row keeps beside its weights counts for much.
+    size = Dimensions(layers=2, heads=2, head_width=16, ffn=48, text_width=24)
+    made = WanTransformer3DModel(
+        num_attention_heads=2, attention_head_dim=16, ffn_dim=48, text_dim=24, num_layers=2
+    ).requires_grad_(False)
+    for name, weight in made.named_parameters():
+        weight.data = weight.data.to(torch.float32 if in_float32(name) else dtype)
+    quantize_linears(made, precision, names=quantized_names(made, "blocks"))
+    stored = sum(sum(stored_bytes(weight)) for weight in made.parameters())
+    assert base_bytes(size, Storage(dtype.itemsize, precision)) == stored
+
+
+def stored_bytes(tensor: torch.Tensor) -> Iterator[int]:
+    """Yield the sizes of the plain tensors that a weight is made of."""
+    if is_traceable_wrapper_subclass(tensor):
+        for name in tensor.__tensor_flatten__()[0]:
+            yield from stored_bytes(getattr(tensor, name))
+    else:
+        yield tensor.nbytes
+
+
+@pytest.mark.parametrize(("precision", "gb"), [("no_change", 11.36), ("int8-quanto", 6.73)])
+def test_the_text_encoder_s_table_is_not_quantized(precision: str, gb: float) -> None:
+    # 1.05 billion of its 5.68 billion weights stay in two bytes.
+    assert memory.text_encoder_bytes(Storage(precision=precision)) / GB == pytest.approx(gb, abs=0.01)
+
+
+def test_training_the_whole_model_weighs_a_float32_copy_and_more() -> None:
+    large = SIZES["14B"]
+    # Masters, gradients, and Adam's two moments of 14.29 billion weights: 16 bytes for each.
+    assert whole_model(large, value_bytes=2).size_bytes / GB == pytest.approx(228.6, abs=0.2)
+    averaged = whole_model(large, value_bytes=2, average=4)
+    assert averaged.size_bytes / GB == pytest.approx(228.6 + 57.2, abs=0.2)
+    # In float32 the weights themselves are trained, and count with the base.
+    assert whole_model(large, value_bytes=4).size_bytes / GB == pytest.approx(228.6 - 57.2, abs=0.2)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_whole_model_in_training_weighs_what_is_really_there(dtype: torch.dtype) -> None:
+    size = Dimensions(layers=2, heads=2, head_width=16, ffn=48, text_width=24)
+    made = WanTransformer3DModel(num_attention_heads=2, attention_head_dim=16, ffn_dim=48, text_dim=24, num_layers=2)
+    for name, weight in made.named_parameters():
+        weight.data = weight.data.to(torch.float32 if in_float32(name) else dtype)
+    masters = list(FullModel(made).trainable().values())
+    for master in masters:
+        master.grad = torch.zeros_like(master)
+    optimizer = torch.optim.AdamW(masters)
+    optimizer.step()
+    states = [state[name] for state in optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
+    kept = [*made.parameters(), *masters, *(master.grad for master in masters), *states]
+    storages = {tensor.data_ptr(): tensor.nbytes for tensor in kept if tensor is not None}
+    estimated = base_bytes(size, Storage(dtype.itemsize)) + whole_model(size, value_bytes=dtype.itemsize).size_bytes
+    assert estimated == sum(storages.values())
 
 
 def test_what_is_trained_weighs_its_gradients_and_states() -> None:
@@ -181,7 +266,7 @@ def test_what_is_trained_weighs_its_gradients_and_states() -> None:
 
 def test_a_stage_is_the_sum_of_its_parts() -> None:
     weights = TrainedWeights(11_796_480)
-    step = memory.training(SIZES["1.3B"], 32_760, samples=2, precision="16-bit", weights=weights)
+    step = memory.training(SIZES["1.3B"], 32_760, samples=2, weights=weights)
     parts = dict(step.parts)
     assert parts["saved activations"] == 2 * activations.saved_bytes(SIZES["1.3B"], 32_760)
     assert parts["block at work"] == 2 * activations.live_block_bytes(SIZES["1.3B"], 32_760)
@@ -193,7 +278,7 @@ def test_a_stage_is_the_sum_of_its_parts() -> None:
 
 def test_without_recomputation_no_block_is_at_work_twice() -> None:
     weights = TrainedWeights(1)
-    step = memory.training(SIZES["1.3B"], 900, samples=1, precision="16-bit", weights=weights, recomputation="none")
+    step = memory.training(SIZES["1.3B"], 900, samples=1, weights=weights, recomputation="none")
     assert "block at work" not in dict(step.parts)
 
 
@@ -202,7 +287,6 @@ def test_rendering_counts_the_larger_of_denoising_and_decoding() -> None:
         video = memory.rendering(
             SIZES[size],
             tokens,
-            precision="16-bit",
             weights=TrainedWeights(0),
             frames=81,
             height=side,
@@ -231,8 +315,8 @@ def test_what_is_kept_is_a_part_of_the_later_stages() -> None:
         given = {"frames": frames, "height": height, "width": width}
         return [
             memory.video_encoding(**given, kept=kept),
-            memory.training(size, 32, samples=2, precision="16-bit", weights=weights, kept=kept),
-            memory.rendering(size, 32, precision="16-bit", weights=weights, **given, kept=kept),
+            memory.training(size, 32, samples=2, weights=weights, kept=kept),
+            memory.rendering(size, 32, weights=weights, **given, kept=kept),
         ]
 
     for plain, larger in zip(stages(()), stages(kept), strict=True):

@@ -9,8 +9,10 @@ from peft import LoraConfig
 from transformers import UMT5Config, UMT5EncoderModel
 
 from reeltune.contracts.dimensions import Dimensions
-from reeltune.estimate.parameters import lora_modules, lora_parameters, parameters, quantizable_parameters
+from reeltune.contracts.layers import LinearLayer
+from reeltune.estimate.parameters import lora_parameters, parameters, quantizable_parameters
 from reeltune.estimate.sizes import SIZES, TEXT_ENCODER_PARAMETERS, VIDEO_AUTOENCODER_PARAMETERS
+from reeltune.families.wan.layers import linear_layers
 
 TINY = Dimensions(layers=2, heads=4, head_width=16, ffn=96, text_width=32, time_width=24, channels=8, patch=(1, 2, 2))
 
@@ -32,6 +34,11 @@ def real(size: Dimensions) -> WanTransformer3DModel:
         )
 
 
+def layers_of(size: Dimensions, targets: tuple[str, ...]) -> list[LinearLayer]:
+    """Return the layers whose names end in one of `targets`, as PEFT reads them."""
+    return [layer for layer in linear_layers(size) if any(f".{layer.name}".endswith(f".{one}") for one in targets)]
+
+
 @pytest.mark.parametrize("size", [*SIZES.values(), TINY], ids=[*SIZES, "tiny"])
 def test_the_weights_of_the_transformer_are_counted_exactly(size: Dimensions) -> None:
     assert parameters(size) == sum(weight.numel() for weight in real(size).parameters())
@@ -42,6 +49,7 @@ def test_the_weights_that_8_bits_touch_are_those_of_the_blocks_linear_layers() -
     assert quantizable_parameters(TINY) == sum(linear.weight.numel() for linear in linears)
 
 
+@pytest.mark.parametrize("dora", [False, True])
 @pytest.mark.parametrize(
     "targets",
     [
@@ -51,20 +59,20 @@ def test_the_weights_that_8_bits_touch_are_those_of_the_blocks_linear_layers() -
         ("proj_out", "time_proj", "linear_1"),
     ],
 )
-def test_a_lora_has_the_weights_that_peft_gives_it(targets: tuple[str, ...]) -> None:
-    transformer = real(TINY)
-    transformer.add_adapter(LoraConfig(r=3, target_modules=list(targets)))
+def test_a_lora_has_the_weights_that_peft_gives_it(targets: tuple[str, ...], dora: bool) -> None:
+    transformer, layers = real(TINY), layers_of(TINY, targets)
+    transformer.add_adapter(LoraConfig(r=3, target_modules=list(targets), use_dora=dora))
     trained = [weight.numel() for weight in transformer.parameters() if weight.requires_grad]
-    assert lora_parameters(TINY, rank=3, targets=targets) == sum(trained)
-    assert 2 * lora_modules(TINY, targets) == len(trained)
+    assert lora_parameters(layers, rank=3, lengths=dora) == sum(trained)
+    assert (2 + dora) * len(layers) == len(trained)
 
 
 def test_a_lora_of_the_released_models_has_the_size_worked_out_by_hand() -> None:
     # 30 blocks, 8 layers, rank 16, 1536 in and out.
-    assert lora_parameters(SIZES["1.3B"], rank=16, targets=ATTENTION) == 30 * 8 * 16 * (1536 + 1536)
+    assert lora_parameters(layers_of(SIZES["1.3B"], ATTENTION), rank=16) == 30 * 8 * 16 * (1536 + 1536)
     everywhere = (*ATTENTION, "ffn.net.0.proj", "ffn.net.2")
-    assert lora_parameters(SIZES["1.3B"], rank=16, targets=everywhere) / 1e6 == pytest.approx(21.9, abs=0.05)
-    assert lora_parameters(SIZES["14B"], rank=16, targets=everywhere) / 1e6 == pytest.approx(76.7, abs=0.05)
+    assert lora_parameters(layers_of(SIZES["1.3B"], everywhere), rank=16) / 1e6 == pytest.approx(21.9, abs=0.05)
+    assert lora_parameters(layers_of(SIZES["14B"], everywhere), rank=16) / 1e6 == pytest.approx(76.7, abs=0.05)
 
 
 def test_the_encoders_have_the_weights_of_the_released_ones() -> None:

@@ -89,12 +89,6 @@ def test_an_autoencoder_has_a_place_of_its_own(tiny_model: Path, tmp_path: Path,
     assert wan.video_fingerprint() == opened(tiny_model).video_fingerprint()
 
 
-def test_an_autoencoder_in_a_single_file_is_refused_by_name(tiny_model: Path) -> None:
-    file = tiny_model / "vae" / WEIGHTS
-    with pytest.raises(ModelError, match="is a single file; the autoencoder is needed as a folder or repository"):
-        opened(tiny_model, pretrained_vae_model_name_or_path=str(file))
-
-
 def test_the_text_encoder_and_its_tokenizer_have_a_place_of_their_own(tiny_model: Path, tmp_path: Path) -> None:
     for part in ("text_encoder", "tokenizer"):
         shutil.copytree(tiny_model / part, tmp_path / part)

@@ -21,7 +21,7 @@ from reeltune.config.adapter import AdapterOptions
 from reeltune.config.attention import ATTENTION
 from reeltune.contracts.family import RenderRequest, SkipLayers
 from reeltune.errors import ModelError
-from reeltune.families.wan import encoders
+from reeltune.families.wan import autoencoder
 from reeltune.families.wan.family import Wan
 from reeltune.families.wan.skip_layers import skipping
 from reeltune.machine.packages import PACKAGES
@@ -144,14 +144,14 @@ def test_a_render_leaves_everything_as_it_was(
     file = tmp_path / "pytorch_lora_weights.safetensors"
     save_diffusers(file, {name: tensor.detach() for name, tensor in lora.trainable().items()}, lora)
     vaes: list[weakref.ref[AutoencoderKLWan]] = []
-    load_vae = encoders.load_vae
+    load_vae = autoencoder.load_vae
 
     def remembered(folder: Path, device: torch.device, **options: Any) -> AutoencoderKLWan:
         vae = load_vae(folder, device, **options)
         vaes.append(weakref.ref(vae))
         return vae
 
-    monkeypatch.setattr(encoders, "load_vae", remembered)
+    monkeypatch.setattr(autoencoder, "load_vae", remembered)
     before = everything_of(transformer, lora)
     calls: list[int] = []
 

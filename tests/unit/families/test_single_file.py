@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
-import struct
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,9 @@ import torch
 from diffusers import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 
-from helpers.tiny import random_batch
+from helpers.checkpoints import LAYOUTS, original, write_checkpoint, write_header
 from reeltune.config.model import ModelOptions
-from reeltune.contracts.batch import Noised
+from reeltune.contracts.dimensions import Dimensions
 from reeltune.errors import ModelError
 from reeltune.families import check_family, family_dimensions, family_locations
 from reeltune.families.opening import Opening, check_weights
@@ -25,11 +23,6 @@ from reeltune.families.wan.single_file import look_into, release_name
 from reeltune.families.wan.variants import LARGE, SMALL
 
 CPU = torch.device("cpu")
-LAYOUTS: dict[str, Callable[[str], str]] = {
-    "diffusers": str,
-    "release": release_name,
-    "comfyui": lambda name: f"model.diffusion_model.{release_name(name)}",
-}
 RELEASED: dict[str, dict[str, Any]] = {
     "Wan-AI/Wan2.1-T2V-1.3B-Diffusers": {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30},
     "Wan-AI/Wan2.1-T2V-14B-Diffusers": {"num_attention_heads": 40, "ffn_dim": 13824, "num_layers": 40},
@@ -40,9 +33,8 @@ def tensors_of(model: Path) -> dict[str, torch.Tensor]:
     return load_file(model / "transformer/diffusion_pytorch_model.safetensors")
 
 
-def written(model: Path, file: Path, layout: str = "release") -> Path:
-    save_file({LAYOUTS[layout](name): tensor for name, tensor in tensors_of(model).items()}, file)
-    return file
+def written(model: Path, file: Path, layout: str = "original") -> Path:
+    return write_checkpoint(file, tensors_of(model), LAYOUTS[layout])
 
 
 def options_of(model: Path, transformer: Path, **changes: Any) -> ModelOptions:
@@ -58,71 +50,23 @@ def opened(model: Path, transformer: Path, dtype: torch.dtype = torch.float32) -
     return open_model(options_of(model, transformer), Opening(dtype))
 
 
-def header_only(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> Path:
-    """Write a file of holes: its header says what would be in it."""
-    entries, end = {}, 0
-    for name, shape in shapes.items():
-        start, end = end, end + 2 * math.prod(shape)
-        entries[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}
-    header = json.dumps(entries).encode()
-    with file.open("wb") as stream:
-        stream.write(struct.pack("<Q", len(header)) + header)
-        stream.truncate(8 + len(header) + end)
-    return file
-
-
-def released_shapes(repository: str, name: Callable[[str], str] = release_name) -> dict[str, tuple[int, ...]]:
+def released_shapes(repository: str, name: Callable[[str], str] = original) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
         module = WanTransformer3DModel(**RELEASED[repository])
     return {name(own): tuple(tensor.shape) for own, tensor in module.state_dict().items()}
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_file_is_read_as_diffusers_reads_it(tiny_model: Path, tmp_path: Path, layout: str) -> None:
-    file = written(tiny_model, tmp_path / "tuned.safetensors", layout)
-    stock = WanTransformer3DModel.from_single_file(str(file), config=str(tiny_model), subfolder="transformer")
-    own = opened(tiny_model, file).load_transformer(CPU)
-    expected, loaded = stock.state_dict(), own.state_dict()
-    assert loaded.keys() == expected.keys() == tensors_of(tiny_model).keys()
-    assert all(torch.equal(loaded[name], expected[name]) for name in expected)
-    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors_of(tiny_model).items())
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_file_predicts_what_its_folder_predicts(tiny_model: Path, tmp_path: Path, dtype: torch.dtype) -> None:
-    file, folder = written(tiny_model, tmp_path / "tuned.safetensors"), tiny_model / "transformer"
-    batch = random_batch()
-    noised = Noised(batch.latents, torch.tensor([0.25, 0.9]), batch.latents)
-    with torch.no_grad():
-        from_file, from_folder = (
-            wan.predict(wan.load_transformer(CPU), noised, batch)
-            for wan in (opened(tiny_model, file, dtype), opened(tiny_model, folder, dtype))
-        )
-    assert torch.equal(from_file, from_folder)
-
-
-def test_names_are_those_of_the_release() -> None:
-    # Source: the module names of the release, wan/modules/model.py of github.com/Wan-Video/Wan2.1.
-    names = {
-        "scale_shift_table": "head.modulation",
-        "proj_out.bias": "head.head.bias",
-        "patch_embedding.weight": "patch_embedding.weight",
-        "condition_embedder.time_proj.weight": "time_projection.1.weight",
-        "condition_embedder.text_embedder.linear_2.bias": "text_embedding.2.bias",
-        "blocks.7.scale_shift_table": "blocks.7.modulation",
-        "blocks.7.norm2.weight": "blocks.7.norm3.weight",
-        "blocks.7.attn1.to_out.0.weight": "blocks.7.self_attn.o.weight",
-        "blocks.7.attn2.norm_q.weight": "blocks.7.cross_attn.norm_q.weight",
-        "blocks.7.ffn.net.0.proj.weight": "blocks.7.ffn.0.weight",
+def test_names_are_those_of_the_release(tiny_model: Path) -> None:
+    assert {name: release_name(name) for name in tensors_of(tiny_model)} == {
+        name: original(name) for name in tensors_of(tiny_model)
     }
-    assert {name: release_name(name) for name in names} == names
 
 
 @pytest.mark.parametrize(("repository", "size"), list(zip(RELEASED, (SMALL, LARGE), strict=True)))
 def test_a_file_as_the_base_model_takes_the_rest_from_the_release_of_its_size(
-    tmp_path: Path, repository: str, size: object
+    tmp_path: Path, repository: str, size: Dimensions
 ) -> None:
-    file = header_only(tmp_path / "tuned.safetensors", released_shapes(repository))
+    file = write_header(tmp_path / "tuned.safetensors", released_shapes(repository))
     options = ModelOptions(pretrained_model_name_or_path=str(file))
     check_family(options)
     assert family_dimensions(options) == size
@@ -140,35 +84,101 @@ def test_a_file_as_the_base_model_takes_the_rest_from_the_release_of_its_size(
 SMALL_REPOSITORY = next(iter(RELEASED))
 
 
+OTHER = "such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers."
+PLAIN = "the bf16, fp16 or plain fp8 file of the same model"
+
+
+def refusal(file: Path) -> str:
+    """Return what a file is refused with as the base model, which happens before anything is loaded."""
+    with pytest.raises(ModelError) as caught:
+        check_family(ModelOptions(pretrained_model_name_or_path=str(file)))
+    return str(caught.value)
+
+
 @pytest.mark.parametrize(
-    ("change", "kind"),
+    ("change", "kind", "advice"),
     [
-        ({"blocks.0.cross_attn.k_img.weight": (1,)}, "an image-to-video model"),
-        ({"img_emb.proj.0.weight": (1,)}, "an image-to-video model"),
-        ({"img_emb.emb_pos": (1,), "img_emb.proj.0.weight": (1,)}, "a first-and-last-frame"),
-        ({"vace_blocks.0.after_proj.bias": (1,)}, "a VACE model"),
-        ({"patch_embedding.weight": (1536, 36, 1, 2, 2)}, "Wan 2.2 5B or I2V"),
-        ({"scaled_fp8": (2,)}, "a file of scaled 8-bit weights"),
-        ({"blocks.0.ffn.0.scale_weight": (1,)}, "a file of scaled 8-bit weights"),
-        ({"blocks.0.self_attn.q.lora_A.weight": (4, 1536)}, "an adapter"),
-        ({"patch_embedding.weight": None}, "no Wan transformer"),
-        ({"patch_embedding.weight": (1000, 16, 1, 2, 2)}, "a transformer 1000 wide"),
+        ({"blocks.0.cross_attn.k_img.weight": (1,)}, "is an image-to-video model", OTHER),
+        ({"img_emb.proj.0.weight": (1,)}, "is an image-to-video model", OTHER),
+        ({"img_emb.emb_pos": (1,), "img_emb.proj.0.weight": (1,)}, "is a first-and-last-frame (FLF2V) model", OTHER),
+        ({"vace_blocks.0.after_proj.bias": (1,)}, "is a VACE model", OTHER),
+        ({"face_adapter.fuser_blocks.0.q_norm.weight": (1,)}, "is a Wan 2.2 model for animation", OTHER),
+        ({"patch_embedding.weight": (1536, 36, 1, 2, 2)}, "Wan 2.2 5B or I2V", OTHER),
+        ({"scaled_fp8": (2,)}, "is a file of scaled 8-bit weights", PLAIN),
+        ({"blocks.0.ffn.0.scale_weight": (1,)}, "is a file of scaled 8-bit weights", PLAIN),
+        ({"blocks.0.ffn.0.weight.absmax": (1,)}, "is a file of 4-bit weights", PLAIN),
+        ({"blocks.0.self_attn.q.lora_A.weight": (4, 1536)}, "is an adapter", "give it as init_lora"),
+        ({"lycoris_blocks_0_attn1_to_q.lokr_w1": (4, 4)}, "is an adapter", "give it as init_lora"),
+        ({"patch_embedding.weight": (1000, 16, 1, 2, 2)}, "is a transformer 1000 wide (1536 and 5120 are known)", ""),
     ],
 )
 def test_a_file_of_another_kind_is_named_in_one_sentence(
-    tmp_path: Path, change: dict[str, tuple[int, ...] | None], kind: str
+    tmp_path: Path, change: dict[str, tuple[int, ...]], kind: str, advice: str
 ) -> None:
-    shapes = {name: shape for name, shape in (released_shapes(SMALL_REPOSITORY) | change).items() if shape}
-    file = header_only(tmp_path / "tuned.safetensors", shapes)
+    message = refusal(write_header(tmp_path / "tuned.safetensors", released_shapes(SMALL_REPOSITORY) | change))
+    assert kind in message
+    assert advice in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        ({}, "holds no tensor at all"),
+        (
+            {"double_blocks.0.img_mod.lin.weight": (8, 8)},
+            "no Wan transformer (its tensors are called double_blocks.0.img",
+        ),
+        ({"decoder.conv1.weight": (8, 8, 3, 3, 3)}, "is an autoencoder; give it as pretrained_vae_model_name_or_path"),
+        ({"shared.weight": (8, 8)}, "is a text encoder; give its folder in the diffusers layout"),
+    ],
+)
+def test_a_file_without_a_transformer_is_told_by_what_it_holds(
+    tmp_path: Path, shapes: dict[str, tuple[int, ...]], words: str
+) -> None:
+    assert words in refusal(write_header(tmp_path / "tuned.safetensors", shapes))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [
+        ("head.head.weight", None, "head.head.weight is missing"),
+        ("patch_embedding.weight", None, "patch_embedding.weight is missing"),
+        ("patch_embedding.weight", (1536, 64), "patch_embedding.weight has shape [1536, 64] instead of 5 axes"),
+        ("blocks.0.ffn.0.weight", (0, 1536), "blocks.0.ffn.0.bias has shape [8960] instead of [0]"),
+        ("blocks.7.self_attn.q.weight", (0,), "blocks.7.self_attn.q.weight has shape [0] instead of [1536, 1536]"),
+    ],
+)
+def test_a_tensor_that_is_missing_empty_or_of_another_shape_is_named_as_the_file_names_it(
+    tiny_model: Path, tmp_path: Path, name: str, shape: tuple[int, ...] | None, words: str
+) -> None:
+    shapes: dict[str, Any] = released_shapes(SMALL_REPOSITORY) | {name: shape}
+    file = write_header(tmp_path / "tuned.safetensors", {n: shape for n, shape in shapes.items() if shape is not None})
     with pytest.raises(ModelError) as caught:
-        check_family(ModelOptions(pretrained_model_name_or_path=str(file)))
-    assert kind in str(caught.value)
-    assert str(caught.value).endswith("such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers.")
+        check_weights(options_of(tiny_model, file))
+    assert words in str(caught.value)
+
+
+def test_one_shard_of_several_is_told_apart_from_a_whole_file(tmp_path: Path) -> None:
+    shapes = released_shapes(SMALL_REPOSITORY)
+    del shapes["head.head.weight"]
+    file = write_header(tmp_path / "diffusion_pytorch_model-00001-of-00002.safetensors", shapes)
+    assert refusal(file).endswith("It is one shard of several: give their folder.")
+
+
+@pytest.mark.parametrize(("repository", "size"), list(zip(RELEASED, (SMALL, LARGE), strict=True)))
+def test_a_whole_file_of_a_released_size_passes_without_its_values_being_read(
+    tiny_model: Path, tmp_path: Path, repository: str, size: Dimensions
+) -> None:
+    file = write_header(tmp_path / "tuned.safetensors", released_shapes(repository, LAYOUTS["comfyui"]))
+    options = options_of(tiny_model, file)
+    check_weights(options)
+    assert family_dimensions(options) == size
 
 
 def test_an_expert_of_wan_22_is_known_by_its_file_name(tmp_path: Path) -> None:
     # Its shapes are those of Wan 2.1 14B.
-    file = header_only(tmp_path / "wan2.2_t2v_high_noise_14B.safetensors", released_shapes(SMALL_REPOSITORY))
+    file = write_header(tmp_path / "wan2.2_t2v_high_noise_14B.safetensors", released_shapes(SMALL_REPOSITORY))
     with pytest.raises(ModelError, match="one of the two experts of Wan 2.2"):
         check_family(ModelOptions(pretrained_model_name_or_path=str(file)))
 
@@ -185,23 +195,33 @@ def test_a_file_that_is_cut_short_is_told(tiny_model: Path, tmp_path: Path) -> N
         check_family(options_of(tiny_model, file))
 
 
-def test_a_tensor_that_is_missing_is_named_before_anything_is_loaded(tiny_model: Path, tmp_path: Path) -> None:
-    file = written(tiny_model, tmp_path / "tuned.safetensors")
-    tensors = load_file(file)
-    del tensors["blocks.3.self_attn.q.weight"]
-    save_file(tensors, file)
-    with pytest.raises(ModelError, match=r"blocks\.3\.attn1\.to_q\.weight is in none of the files"):
-        check_weights(options_of(tiny_model, file))
-
-
-def test_tensors_beside_the_transformer_are_told_where_they_may_matter(
-    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("layout", ["original", "comfyui, whole"])
+def test_tensors_that_the_model_has_no_place_for_are_named_and_counted(
+    tiny_model: Path, tmp_path: Path, layout: str
 ) -> None:
-    file = written(tiny_model, tmp_path / "tuned.safetensors", "comfyui")
+    file = written(tiny_model, tmp_path / "tuned.safetensors", layout)
     tensors = load_file(file)
-    tensors["model.diffusion_model.blocks.0.camera.weight"] = torch.zeros(3)
-    tensors["first_stage_model.decoder.weight"] = torch.zeros(3)
+    prefix = "model.diffusion_model." if "whole" in layout else ""
+    for block in range(5):
+        tensors[f"{prefix}blocks.{block}.camera.weight"] = torch.zeros(3)
+    del tensors[f"{prefix}blocks.3.self_attn.q.weight"]
     save_file(tensors, file)
-    opened(tiny_model, file).load_transformer(CPU)
-    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert warning.endswith("left out: model.diffusion_model.blocks.0.camera.weight")
+    with pytest.raises(ModelError) as caught:
+        check_weights(options_of(tiny_model, file))
+    message = str(caught.value)
+    assert f"{prefix}blocks.3.self_attn.q.weight is in none of the files" in message
+    assert f"{prefix}blocks.2.camera.weight has no place in the model\n  and 2 more of this kind" in message
+    assert f"{prefix}blocks.3.camera.weight" not in message
+
+
+@pytest.mark.parametrize("layout", ["original", "comfyui, whole"])
+def test_other_parts_in_the_file_are_left_out_and_told(
+    tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, layout: str
+) -> None:
+    file = written(tiny_model, tmp_path / "tuned.safetensors", layout)
+    others = {"vae.decoder.conv1.weight": torch.zeros(3), "text_encoders.umt5xxl.scaled_fp8": torch.zeros(2)}
+    save_file(load_file(file) | others, file)
+    caplog.set_level(logging.INFO, logger="reeltune")
+    loaded = opened(tiny_model, file).load_transformer(CPU).state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors_of(tiny_model).items())
+    assert f"{file}: 2 tensors of other parts are not used: text_encoders, vae" in caplog.messages

@@ -137,7 +137,7 @@ def quickstart() -> Outlook:
         ),
         trained=Trained(
             kind="LoRA of rank 16",
-            modules=240,
+            layers=240,
             parameters=11_796_480,
             base=BASE,
             base_parameters=1_418_996_800,
@@ -145,6 +145,7 @@ def quickstart() -> Outlook:
             quantized="",
             optimizer="optimi-lion, each element of the gradient clipped to 0.01",
             average="EMA with a decay of 0.9999, every 2 steps",
+            where="attention of all blocks",
         ),
         datasets=(
             DatasetOutlook(

@@ -123,7 +123,7 @@ def test_every_fact_is_on_the_page(full: Outlook) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        "LoRA of rank 16: 11.8 million parameters in 240 modules",
+        "LoRA of rank 16: 11.8 million parameters on 240 layers (attention of all blocks)",
         "Wan-AI/Wan2.1-T2V-1.3B-Diffusers, 1.42 billion parameters",
         "in the hub's cache: transformer, autoencoder to be fetched: tokenizer, text encoder",
         "69 files found, 57 used, 57 captions; each trained once an epoch (repeats 0)",

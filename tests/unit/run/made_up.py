@@ -11,6 +11,7 @@ from reeltune.config.root import Config
 from reeltune.contracts.clip import Bucket, ClipInfo, FileRef, Manifest, ManifestRow, Placement, Sample
 from reeltune.contracts.dimensions import Dimensions
 from reeltune.estimate.sizes import SIZES
+from reeltune.families.wan.layers import linear_layers
 from reeltune.families.wan.variants import WAN_21
 from reeltune.run.outlook.basis import Basis
 from reeltune.run.plan import make_plan
@@ -88,4 +89,5 @@ def basis_of(
     """Return what the outlook of a run is worked out from. options: over the usual ones."""
     config, datasets = config_of(**options), datasets_in(folder, repeats=repeats)
     plan = make_plan(config, datasets, manifest.trained, WAN_21)
-    return Basis(config, datasets, manifest, plan, plan_rendering(config, WAN_21), WAN_21, size)
+    layers = linear_layers(size) if size else ()
+    return Basis(config, datasets, manifest, plan, plan_rendering(config, WAN_21), WAN_21, size, layers)

@@ -87,6 +87,19 @@ def test_an_attention_package_that_is_missing_is_done_without(lose: Callable[...
     assert note.text.endswith("; they are made with PyTorch's own attention")
 
 
+LYCORIS = {"lora_type": "lycoris", "lycoris_config": {"algo": "loha"}}
+
+
+def test_lycoris_without_its_package_is_refused_with_what_to_type(lose: Callable[..., None]) -> None:
+    lose("lycoris-lora")
+    with pytest.raises(ConfigError) as failure:
+        find_means(config_of(**LYCORIS))
+    assert 'lycoris-lora is not installed (pip install "reeltune[lycoris]")' in str(failure.value)
+    assert "set lora_type to standard" in str(failure.value)
+    assert find_means(config_of(**LYCORIS, model_type="full"))
+    assert find_means(config_of(**LYCORIS | {"lora_type": "standard"}))
+
+
 def test_an_attention_kernel_without_a_gpu_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_gpus", list)
     note = only_note(find_means(config_of(**ATTENTION)))

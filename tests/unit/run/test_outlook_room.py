@@ -166,14 +166,14 @@ def test_of_a_model_with_other_encoders_only_training_is_told() -> None:
 
 def test_what_is_trained_is_told_in_words() -> None:
     trained = trained_outlook(basis_of(of_one(LARGE), use_ema=True, ema_update_interval=5, lora_rank=8))
-    assert (trained.kind, trained.modules, trained.parameters) == ("LoRA, rank 8, alpha 8", 240, ADAPTER // 2)
+    assert (trained.kind, trained.layers, trained.parameters) == ("LoRA, rank 8, alpha 8", 240, ADAPTER // 2)
     assert (trained.base_parameters, trained.quantized) == (1_418_996_800, "")
     assert trained.average == "EMA, decay up to 0.995, updated every 5 steps"
     quantized = trained_outlook(basis_of(of_one(LARGE), base_model_precision="int8-torchao", lora_alpha=4.0))
     assert quantized.kind == "LoRA, rank 16, alpha 4"
     assert quantized.quantized == "attention and feed-forward weights of all blocks, int8-torchao (98% of the weights)"
     unknown = trained_outlook(basis_of(of_one(LARGE), size=None))
-    assert (unknown.modules, unknown.parameters, unknown.base_parameters) == (None, None, None)
+    assert (unknown.layers, unknown.parameters, unknown.base_parameters) == (None, None, None)
 
 
 def test_a_stage_is_told_with_what_makes_it_smaller_and_is_not_done_already() -> None:

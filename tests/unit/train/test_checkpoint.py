@@ -5,14 +5,15 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from safetensors.torch import load_file
 
+from helpers.trained import PlainTensors
 from reeltune.errors import CheckpointError
+from reeltune.tensor_files import save_tensors
 from reeltune.train.checkpoint import Checkpoints
 from reeltune.train.ema import Ema
 from reeltune.train.optimizers import build_optimizer
@@ -20,27 +21,9 @@ from reeltune.train.results import Results
 from reeltune.train.state import Snapshot, TrainState
 
 
-class Weights:
-    """A stand-in for an adapter: two tensors."""
-
-    def __init__(self) -> None:
-        self.tensors = {"a": nn.Parameter(torch.randn(3, 2)), "b": nn.Parameter(torch.randn(4))}
-
-    def trainable(self) -> dict[str, nn.Parameter]:
-        return self.tensors
-
-    def load(self, tensors) -> None:
-        with torch.no_grad():
-            for name, parameter in self.tensors.items():
-                parameter.copy_(tensors[name])
-
-    def disabled(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-
 def state_after(steps: int, optimizer: str = "torch-adamw") -> TrainState:
     torch.manual_seed(1)
-    weights = Weights()
+    weights = PlainTensors({"a": (3, 2), "b": (4,)})
     parameters = list(weights.tensors.values())
     state = TrainState(
         weights,
@@ -146,21 +129,65 @@ def test_a_checkpoint_of_other_tensors_is_refused_in_words(tmp_path) -> None:
         state_after(0).restore(snapshot)
 
 
+def test_a_checkpoint_of_other_shapes_is_refused_in_words(tmp_path) -> None:
+    snapshot = state_after(1).snapshot()
+    snapshot.weights["raw"]["b"] = torch.zeros(5)
+    with pytest.raises(CheckpointError, match="trained other tensors, such as b"):
+        state_after(0).restore(snapshot)
+
+
+def test_what_does_not_move_is_kept_with_the_checkpoint(tmp_path) -> None:
+    checkpoints, state = Checkpoints(tmp_path, limit=2), state_after(1)
+    assert isinstance(state.trained, PlainTensors)
+    state.trained.start = torch.randn(3)
+    place = checkpoints.save(state.snapshot(), {}, nothing_more)
+    assert (place / "fixed.safetensors").exists()
+    again = state_after(0)
+    again.restore(checkpoints.load(1))
+    assert torch.equal(again.trained.fixed()["start"], state.trained.start)
+
+
+class Files:
+    """A stand-in for a publisher: a file, and a folder whose files depend on the step."""
+
+    def __init__(self, weights: PlainTensors) -> None:
+        self.weights = weights
+
+    def write(self, folder: Path, run_name: str, *, step: int) -> None:
+        save_tensors(folder / "main.safetensors", {"w": self.weights.tensors["a"].detach()})
+        save_tensors(folder / "folder" / f"{run_name}-{step}", {"w": self.weights.tensors["b"].detach()})
+
+    def places(self, run_name: str) -> tuple[Path, ...]:
+        return (Path("main.safetensors"), Path("folder"))
+
+
 @pytest.mark.parametrize(("main", "other"), [("raw", "ema"), ("ema", "raw")])
-def test_the_result_holds_the_weights_that_were_looked_at(tmp_path, main: str, other: str) -> None:
-    from safetensors.torch import load_file
-
-    from reeltune.tensor_files import save_tensors
-
-    results = Results(run_name="my run", main=main, save_diffusers=save_tensors, save_comfyui=save_tensors)  # pyright: ignore[reportArgumentType]
-    weights = {"raw": {"w": torch.zeros(1)}, "ema": {"w": torch.ones(1)}}
-    checkpoint, run = tmp_path / "checkpoint-1", tmp_path / "run"
-    results.write(checkpoint, weights)  # pyright: ignore[reportArgumentType]
+def test_the_result_holds_the_weights_that_were_looked_at(tmp_path, main, other) -> None:
+    state = state_after(3)
+    assert isinstance(state.trained, PlainTensors)
+    results, weights = Results("my run", main, Files(state.trained)), state.weights()
+    checkpoint, run = tmp_path / "checkpoint-3", tmp_path / "run"
+    (run / "folder").mkdir(parents=True)
+    (run / "folder/my run-2").write_text("of an earlier step")
+    results.write(checkpoint, state)
     results.publish(checkpoint, run)
     for folder in (checkpoint, run):
         for kind, place in ((main, folder), (other, folder / other)):
-            for name in ("pytorch_lora_weights.safetensors", "comfyui/my run.safetensors"):
-                assert torch.equal(load_file(place / name)["w"], weights[kind]["w"])
+            assert torch.equal(load_file(place / "main.safetensors")["w"], weights[kind]["a"])
+            assert torch.equal(load_file(place / "folder/my run-3")["w"], weights[kind]["b"])
+    assert [path.name for path in (run / "folder").iterdir()] == ["my run-3"]
+    assert torch.equal(state.trained.tensors["a"], weights["raw"]["a"])
+
+
+def test_weights_that_are_no_longer_kept_apart_go_from_the_results(tmp_path) -> None:
+    state = state_after(1)
+    assert isinstance(state.trained, PlainTensors)
+    results, run = Results("r", "raw", Files(state.trained)), tmp_path / "run"
+    for number, averaged in enumerate((True, False)):
+        state.ema = state.ema if averaged else None
+        results.write(tmp_path / str(number), state)
+        results.publish(tmp_path / str(number), run)
+        assert (run / "ema").exists() == averaged
 
 
 KILLED_WHILE_SAVING = """

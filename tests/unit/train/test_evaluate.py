@@ -146,7 +146,7 @@ def test_two_measurements_of_the_same_weights_are_equal_whatever_happens_in_betw
     torch.rand(5)
     after = measured(evaluation, loop.state)
     assert [event.loss for event in after] != [event.loss for event in before]
-    loop.state.adapter.load(untouched)
+    loop.state.trained.load(untouched)
     assert loop.state.ema
     loop.state.ema.load(untouched)
     again = measured(evaluation, loop.state)

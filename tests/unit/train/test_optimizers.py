@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.trained import PlainTensors
 from reeltune.config.optimizer_names import NOT_YET, OPTIMIZERS
 from reeltune.errors import ConfigError
 from reeltune.machine import packages
@@ -34,37 +34,19 @@ NAMES = [
 ]
 
 
-class Weights:
-    """Two tensors to be trained: one large, one smaller than what is kept in eight bits."""
-
-    def __init__(self) -> None:
-        generator = torch.Generator().manual_seed(1)
-        self.tensors = {
-            name: nn.Parameter(torch.randn(shape, generator=generator))
-            for name, shape in {"a": SHAPE, "b": (5,)}.items()
-        }
-
-    def trainable(self) -> dict[str, nn.Parameter]:
-        return self.tensors
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, parameter in self.tensors.items():
-                parameter.copy_(tensors[name])
-
-    def disabled(self) -> AbstractContextManager[None]:
-        return nullcontext()
+SHAPES = {"a": SHAPE, "b": (5,)}
+"""One large tensor, and one smaller than what is kept in eight bits."""
 
 
 def state(name: str) -> TrainState:
-    weights = Weights()
+    weights = PlainTensors(SHAPES)
     return TrainState(weights, build_optimizer(name, list(weights.tensors.values()), learning_rate=RATE), ema=None)
 
 
 def step(run: TrainState, number: int) -> None:
     """Take a step with gradients that depend on its number, at a rate that changes as a schedule's does."""
     generator = torch.Generator().manual_seed(number)
-    for parameter in run.adapter.trainable().values():
+    for parameter in run.trained.trainable().values():
         parameter.grad = torch.randn(parameter.shape, generator=generator)
     for group in run.optimizer.param_groups:
         group["lr"] = RATE / (1 + number)
@@ -111,8 +93,8 @@ def test_a_restored_optimizer_continues_with_the_same_numbers(name: str, tmp_pat
     after.restore(checkpoints.load(5))
     for number in range(5, 10):
         step(after, number)
-    for key, parameter in straight.adapter.trainable().items():
-        assert torch.equal(after.adapter.trainable()[key], parameter), key
+    for key, parameter in straight.trained.trainable().items():
+        assert torch.equal(after.trained.trainable()[key], parameter), key
 
 
 Rule = Callable[[Tensor, list[Tensor]], Tensor]
@@ -177,7 +159,7 @@ def test_three_steps_are_the_rules_own_in_float64(name: str) -> None:
 def test_moments_of_8bit_optimizers_take_one_byte_an_element(name: str) -> None:
     run = state(name)
     step(run, 0)
-    large = run.optimizer.state[run.adapter.trainable()["a"]]
+    large = run.optimizer.state[run.trained.trainable()["a"]]
     moments = [tensor for tensor in large.values() if isinstance(tensor, Tensor) and tensor.shape == SHAPE]
     assert moments
     assert {tensor.dtype for tensor in moments} == {torch.uint8}

@@ -34,7 +34,7 @@ def grads(loop: Loop, batches: Sequence[Batch]) -> dict[str, Tensor]:
 
     def keep(parameters: Sequence[nn.Parameter]) -> Tensor:
         found.update(
-            {name: one.grad.clone() for name, one in loop.state.adapter.trainable().items() if one.grad is not None}
+            {name: one.grad.clone() for name, one in loop.state.trained.trainable().items() if one.grad is not None}
         )
         return torch.zeros(())
 
@@ -55,7 +55,7 @@ def filled(lora: Lora) -> Lora:
 def test_an_adapter_that_changes_nothing_has_nothing_to_unlearn(tmp_path: Path) -> None:
     loop = toy_loop(tmp_path, dropout=0.5)
     found = grads(loop, [prior(0)])
-    assert found.keys() == loop.state.adapter.trainable().keys()
+    assert found.keys() == loop.state.trained.trainable().keys()
     assert all(not grad.any() for grad in found.values())
     assert toy_loop(tmp_path, dropout=0.5).train_step([prior(0)]).loss == 0
     assert toy_loop(tmp_path, dropout=0.5).train_step([toy_batch(0)]).loss > 0.1
@@ -63,7 +63,7 @@ def test_an_adapter_that_changes_nothing_has_nothing_to_unlearn(tmp_path: Path) 
 
 def test_gradients_are_those_of_the_distance_to_the_bare_base(tmp_path: Path) -> None:
     loop = toy_loop(tmp_path, dropout=0.0)
-    lora = loop.state.adapter
+    lora = loop.state.trained
     assert isinstance(lora, Lora)
     filled(lora)
     own = {name: one.detach().double().requires_grad_() for name, one in lora.trainable().items()}
@@ -132,18 +132,18 @@ def test_the_adapter_is_back_after_the_base_was_asked_even_when_that_fails(tmp_p
             return super().predict(transformer, noised, batch)
 
     loop = toy_loop(tmp_path, family=Broken(), dropout=0.0)
-    assert isinstance(loop.state.adapter, Lora)
-    names = filled(loop.state.adapter).trainable().keys()
+    assert isinstance(loop.state.trained, Lora)
+    names = filled(loop.state.trained).trainable().keys()
     noised = loop.objective.noise(toy_batch(0), step=0, first_index=0)
     before = loop.family.predict(loop.transformer, noised, toy_batch(0))
     with pytest.raises(RuntimeError, match="out of memory"):
         loop.train_step([prior(0)])
     assert loop.transformer.training
-    assert loop.state.adapter.trainable().keys() == names
+    assert loop.state.trained.trainable().keys() == names
     assert torch.equal(loop.family.predict(loop.transformer, noised, toy_batch(0)), before)
     # One within another: the outer block is not ended by the inner one.
-    with loop.state.adapter.disabled():
-        with loop.state.adapter.disabled():
+    with loop.state.trained.disabled():
+        with loop.state.trained.disabled():
             pass
         assert not torch.equal(loop.family.predict(loop.transformer, noised, toy_batch(0)), before)
 

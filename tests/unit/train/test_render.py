@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,16 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from reeltune.contracts.events import RenderFailed, SampleRendered
 from reeltune.contracts.family import Render, RenderRequest
 from reeltune.train.render import NamedRequest, Renders, reseeded
-from reeltune.train.state import Weights
+from reeltune.train.shown import Show, Shown
 
 TEXT = torch.zeros(1, 6)
 REQUEST = RenderRequest(TEXT, TEXT, 32, 32, frames=5, steps=1, guidance=1.0, seed=7, flow_shift=None)
-WEIGHTS: Mapping[Weights, Mapping[str, Tensor]] = {"raw": {"a": torch.ones(1)}, "ema": {"a": torch.zeros(1)}}
 
 
 @dataclass
@@ -29,7 +28,6 @@ class Studio:
     failing: set[int] = field(default_factory=set)
     opened: int = 0
     asked: list[tuple[RenderRequest, str | None]] = field(default_factory=list)
-    saved: list[str] = field(default_factory=list)
 
     @contextmanager
     def open(self) -> Iterator[Render]:
@@ -43,35 +41,39 @@ class Studio:
             raise RuntimeError("out of memory")
         return np.zeros((5, 32, 32, 3), np.uint8)
 
-    def save(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
-        self.saved.append(path.parent.name)
-        path.parent.mkdir(parents=True)
-        path.write_text(f"a = {tensors['a'].item()}")
+    @contextmanager
+    def showing(self) -> Iterator[Show]:
+        with tempfile.TemporaryDirectory() as scratch:
+            yield lambda shown: self.show(shown, Path(scratch) / "file")
+
+    @contextmanager
+    def show(self, shown: Shown, file: Path) -> Iterator[Path | None]:
+        file.write_text(shown)
+        yield None if shown == "base" else file
 
     def renders(self, folder: Path, **changes: object) -> Renders:
         named = [NamedRequest(name, replace(REQUEST, width=width), name) for name, width in (("one", 32), ("two", 48))]
         options = {"benchmark_folder": folder / "benchmark"} | changes
-        return Renders(folder / "validation", named, ("raw", "ema"), 16.0, self.save, self.open, **options)  # pyright: ignore[reportArgumentType]
+        return Renders(folder / "validation", named, ("raw", "ema"), 16.0, self.showing, self.open, **options)  # pyright: ignore[reportArgumentType]
 
 
-def test_each_video_is_made_from_each_weights_read_from_one_file(tmp_path: Path) -> None:
+def test_each_video_is_made_from_each_weights(tmp_path: Path) -> None:
     studio = Studio()
-    events = list(studio.renders(tmp_path).render(3, WEIGHTS))
+    events = list(studio.renders(tmp_path).render(3))
     assert [(event.path.name, event.weights) for event in events if isinstance(event, SampleRendered)] == [
         ("step-000003-one-raw.mp4", "raw"),
         ("step-000003-one-ema.mp4", "ema"),
         ("step-000003-two-raw.mp4", "raw"),
         ("step-000003-two-ema.mp4", "ema"),
     ]
-    assert [adapter for _, adapter in studio.asked] == ["a = 1.0", "a = 0.0"] * 2
-    assert studio.saved == ["raw", "ema"]
+    assert [adapter for _, adapter in studio.asked] == ["raw", "ema"] * 2
     assert studio.opened == 1
     assert all(event.path.exists() and event.path.with_suffix(".png").exists() for event in events)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_video_that_fails_does_not_keep_the_others_from_being_made(tmp_path: Path) -> None:
     renders = Studio(failing={32}).renders(tmp_path)
-    events = list(renders.render(3, WEIGHTS))
+    events = list(renders.render(3))
     failed, made = events[:2], events[2:]
     assert failed == [RenderFailed(3, "RuntimeError: out of memory")] * 2
     assert [event.path.name for event in made if isinstance(event, SampleRendered)] == [
@@ -86,14 +88,14 @@ def test_a_renderer_that_does_not_open_is_one_failure(tmp_path: Path) -> None:
         raise OSError("no autoencoder")
 
     renders = replace(Studio().renders(tmp_path), open=contextmanager(closed))
-    assert list(renders.render(3, WEIGHTS)) == [RenderFailed(3, "OSError: no autoencoder")]
+    assert list(renders.render(3)) == [RenderFailed(3, "OSError: no autoencoder")]
 
 
 @pytest.mark.parametrize("failing", [set(), {32, 48}], ids=["works", "fails"])
 def test_rendering_leaves_the_random_state_as_it_was(tmp_path: Path, failing: set[int]) -> None:
     before = torch.get_rng_state()
     renders = Studio(failing).renders(tmp_path)
-    assert list(renders.render(1, WEIGHTS)) + list(renders.benchmark())
+    assert list(renders.render(1)) + list(renders.benchmark())
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -147,7 +149,7 @@ def test_without_a_folder_for_it_the_base_renders_nothing(tmp_path: Path) -> Non
 def test_the_seed_stays_unless_each_step_is_to_have_noise_of_its_own(tmp_path: Path) -> None:
     def seeds(*, randomize: bool, step: int) -> list[int]:
         studio = Studio()
-        list(studio.renders(tmp_path, randomize=randomize).render(step, WEIGHTS))
+        list(studio.renders(tmp_path, randomize=randomize).render(step))
         return [request.seed for request, _ in studio.asked]
 
     assert seeds(randomize=False, step=1) == seeds(randomize=False, step=2) == [7] * 4

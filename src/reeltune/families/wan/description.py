@@ -7,10 +7,12 @@ from typing import Any
 
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.dimensions import Dimensions
+from reeltune.contracts.layers import LinearLayer
 from reeltune.families.sources import Location, local_folder, locate, read_config, read_layout, require_present
-from reeltune.families.wan.sources import single_file, sources_of
+from reeltune.families.wan.layers import linear_layers
+from reeltune.families.wan.sources import single_file, sources_of, vae_file
 from reeltune.families.wan.tokens import TokenCounter
-from reeltune.families.wan.variants import RELEASED, WAN_21, refuse_relatives
+from reeltune.families.wan.variants import RELEASED, WAN_21, refuse_other_autoencoders, refuse_relatives
 
 FACTS = WAN_21
 
@@ -22,10 +24,13 @@ def check(options: ModelOptions) -> None:
     """
     for source in sources_of(options).all():
         require_present(source)
-    source = sources_of(options).transformer
-    folder = local_folder(source)
+    sources = sources_of(options)
+    folder = local_folder(sources.transformer)
     if single_file(options) is None and folder:
-        refuse_relatives(source.place, read_config(folder), read_layout(folder))
+        refuse_relatives(sources.transformer.place, read_config(folder), read_layout(folder))
+    folder = local_folder(sources.vae)
+    if vae_file(options) is None and folder:
+        refuse_other_autoencoders(str(folder), read_config(folder))
 
 
 def dimensions(options: ModelOptions) -> Dimensions | None:
@@ -35,6 +40,12 @@ def dimensions(options: ModelOptions) -> Dimensions | None:
         return _configured(file.config())
     folder = local_folder(source)
     return _configured(read_config(folder)) if folder else RELEASED.get(source.place)
+
+
+def layers(options: ModelOptions) -> tuple[LinearLayer, ...]:
+    """Return the transformer's linear layers; none where its size is not known."""
+    size = dimensions(options)
+    return linear_layers(size) if size else ()
 
 
 def locations(options: ModelOptions) -> list[Location]:

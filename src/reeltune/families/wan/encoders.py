@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from diffusers import AutoencoderKLWan
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 from jaxtyping import Float
@@ -19,12 +20,21 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, UMT5Config, UMT
 
 from reeltune.contracts.family import EncodeText, EncodeVideo
 from reeltune.errors import ModelError
+from reeltune.families.filling import read_tensors
 from reeltune.families.loading import frozen, reported_loading
+from reeltune.families.quantizing import UNCHANGED, Quantizing
 from reeltune.families.shelf import Shelf
-from reeltune.families.weight_files import variant_there
+from reeltune.families.sources import read_config
+from reeltune.families.weight_files import variant_there, weight_files
+from reeltune.quantize.rules import encoder_names
+
+_KEPT_FROM_FLOAT16 = frozenset(UMT5EncoderModel._keep_in_fp32_modules or ())
 
 AUTOENCODER = "autoencoder"
 """Under which name the exact one is kept, for encoding and for videos alike."""
+
+BESIDE = (r"^decoder\.", r"^lm_head\.")
+"""Names of tensors in the files of a text encoder that is offered with the decoder that it was trained with."""
 
 
 @contextmanager
@@ -81,12 +91,37 @@ def video_encoder(
 
 
 def load_text_encoder(
-    folder: Path, device: torch.device, *, dtype: torch.dtype, variant: str | None = None
+    folder: Path,
+    device: torch.device,
+    *,
+    dtype: torch.dtype,
+    variant: str | None = None,
+    quantizing: Quantizing = UNCHANGED,
 ) -> UMT5EncoderModel:
-    """Return UMT5, frozen, on the device. variant: taken where the folder has it."""
-    with reported_loading("text encoder", folder):
-        there = variant_there(folder, variant)
-        return frozen(UMT5EncoderModel.from_pretrained(folder, dtype=dtype, variant=there), device)
+    """Return UMT5, frozen, on the device, equal to what transformers loads.
+
+    variant: taken where the folder has it. quantizing: of the linear layers of its blocks. Raises ModelError.
+    """
+    with reported_loading("text encoder", folder, quantizing.precision):
+        with init_empty_weights():
+            encoder = blank_text_encoder(read_config(folder))
+        # Empty weights are not the same one under both names any more.
+        encoder.tie_weights()
+        read_tensors(
+            encoder,
+            weight_files(folder, variant_there(folder, variant)),
+            device=device,
+            number_type=lambda name: text_number_type(name, dtype),
+            quantizing=quantizing,
+            quantized=encoder_names(encoder),
+        )
+        return frozen(encoder, device)
+
+
+def text_number_type(name: str, dtype: torch.dtype) -> torch.dtype:
+    """Return the type of a parameter of an encoder in `dtype`: of float16, transformers spares one layer a block."""
+    spared = dtype == torch.float16 and _KEPT_FROM_FLOAT16.intersection(name.split("."))
+    return torch.float32 if spared else dtype
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -106,15 +141,6 @@ def blank_text_encoder(config: dict[str, Any]) -> UMT5EncoderModel:
 def padded(text: Float[Tensor, "B L D"], length: int) -> Float[Tensor, "B N D"]:
     """Return text with zero rows up to the full length and no mask: Wan was trained to see its padding."""
     return torch.nn.functional.pad(text, (0, 0, 0, length - text.shape[1]))
-
-
-def load_vae(
-    folder: Path, device: torch.device, *, variant: str | None = None, dtype: torch.dtype = torch.float32
-) -> AutoencoderKLWan:
-    """Return the autoencoder, frozen, on the device. variant: taken where the folder has it."""
-    with reported_loading("autoencoder", folder):
-        there = variant_there(folder, variant)
-        return frozen(AutoencoderKLWan.from_pretrained(folder, dtype=dtype, variant=there), device)
 
 
 def latent_statistics(vae: AutoencoderKLWan) -> tuple[Float[Tensor, "1 C 1 1 1"], Float[Tensor, "1 C 1 1 1"]]:

@@ -1,8 +1,7 @@
 """Validation videos by the stock pipeline, with the transformer that is in training.
 
-The weights that are shown are those of a file, read by diffusers' own loader into the resident base as a second
-adapter. The adapter in training, its attention and its blocks step aside for as long, and are back in place
-afterwards, whatever happened.
+An adapter that is shown is read from its file into the resident base: a LoRA by diffusers' own loader, as a second
+adapter, a LyCORIS file by the rules of its keys. Attention and blocks are back in place afterwards, whatever happened.
 """
 
 from __future__ import annotations
@@ -23,6 +22,8 @@ from reeltune.families.sources import read_config
 from reeltune.families.wan.encoders import padded
 from reeltune.families.wan.sampler import make_scheduler
 from reeltune.families.wan.skip_layers import skipping
+from reeltune.families.wan.variants import WAN_21
+from reeltune.families.weight_files import read_header
 from reeltune.modes import in_evaluation
 
 _SHOWN = "shown"
@@ -55,7 +56,7 @@ def renderer(
         pipeline.scheduler = make_scheduler(schedule, request.flow_shift, name=request.noise_scheduler)
         with (
             in_evaluation(transformer),
-            _wearing(pipeline, adapter),
+            _wearing(pipeline, adapter, request.strength),
             _attending(transformer, request.attention),
             _guided(transformer, request),
         ):
@@ -117,9 +118,23 @@ def _guided(transformer: WanTransformer3DModel, request: RenderRequest) -> Abstr
     return skipping(transformer, request.skip_layers, steps=request.steps)
 
 
+def _wearing(pipeline: WanPipeline, adapter: Path | None, strength: float) -> AbstractContextManager[None]:
+    """Show the weights of a file, in place of a LoRA in training if there is one; None shows the base without it."""
+    if adapter is None or _is_for_diffusers(adapter):
+        return _wearing_lora(pipeline, adapter)
+    from reeltune.adapters.layouts import read_adapter
+    from reeltune.adapters.wearing import wearing
+
+    assert pipeline.transformer is not None
+    return wearing(pipeline.transformer, read_adapter(adapter, WAN_21).changes, strength=strength)
+
+
+def _is_for_diffusers(adapter: Path) -> bool:
+    return all(name.startswith("transformer.") for name in read_header(adapter).shapes)
+
+
 @contextmanager
-def _wearing(pipeline: WanPipeline, adapter: Path | None) -> Iterator[None]:
-    """Show the weights of a file, or the bare base for None, in place of the adapter in training."""
+def _wearing_lora(pipeline: WanPipeline, adapter: Path | None) -> Iterator[None]:
     transformer = pipeline.transformer
     assert transformer is not None
     in_training = transformer.active_adapters() if getattr(transformer, "peft_config", None) else []
@@ -134,7 +149,14 @@ def _wearing(pipeline: WanPipeline, adapter: Path | None) -> Iterator[None]:
             transformer.enable_adapters()
             transformer.set_adapter(in_training)
         if _SHOWN in getattr(transformer, "peft_config", {}):
-            transformer.delete_adapters(_SHOWN)
+            _take_off(transformer)
+
+
+def _take_off(transformer: WanTransformer3DModel) -> None:
+    with warnings.catch_warnings():
+        # PEFT tells which adapter acts next; whoever set one aside brings it back.
+        warnings.filterwarnings("ignore", f"Adapter {_SHOWN} was active", UserWarning)
+        transformer.delete_adapters(_SHOWN)
 
 
 def _put_on(pipeline: WanPipeline, adapter: Path) -> None:

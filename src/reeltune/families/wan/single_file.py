@@ -9,14 +9,15 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reeltune.errors import ModelError
+from reeltune.errors import ModelError, listed
+from reeltune.families.wan.kinds import OTHER_PARTS, no_transformer, refuse_other_kinds
 from reeltune.families.wan.variants import LARGE, RELEASED, SMALL, WAN_21, not_supported
-from reeltune.families.weight_files import Shape, length_problem, read_header
+from reeltune.families.weight_files import Shape, header_shapes, whole_again
 
 _PREFIXES = ("", "model.diffusion_model.", "diffusion_model.", "transformer.")
 _NAMES = (
@@ -32,26 +33,16 @@ _NAMES = (
 )
 """How diffusers' names are written in the release, as (ours, theirs) parts of a name."""
 
-_SIGNS = (
-    (r"\.lora_|lora_unet|\.alpha$", "an adapter, not a whole transformer"),
-    (r"scaled_fp8|\.scale_weight$|\.weight_scale$|comfy_quant", "a file of scaled 8-bit weights"),
-    (r"\.quant_state|\.absmax$", "a file of 4-bit weights"),
-    (r"vace_blocks\.|vace_patch_embedding", "a VACE model"),
-    (r"img_emb\.emb_pos|image_embedder\.pos_embed", "a first-and-last-frame (FLF2V) model"),
-    (r"img_emb\.|image_embedder\.|\.k_img\.|\.add_k_proj\.", "an image-to-video model"),
-    (r"motion_encoder\.|face_adapter\.|audio_injector\.", "a Wan 2.2 model for animation or speech"),
-)
-"""Parts of tensors' names that only other kinds of file have."""
-_OF_22 = re.compile(r"(high|low)[-_. ]?noise|wan[-_. ]?2[._]2", re.IGNORECASE)
-
-_NEEDED = (
-    "patch_embedding.weight",
-    "condition_embedder.text_embedder.linear_1.weight",
-    "condition_embedder.time_embedder.linear_1.weight",
-    "blocks.0.ffn.net.0.proj.weight",
-    "proj_out.weight",
-)
-"""Tensors that tell the sizes."""
+_NEEDED = {
+    "patch_embedding.weight": 5,
+    "condition_embedder.text_embedder.linear_1.weight": 2,
+    "condition_embedder.time_embedder.linear_1.weight": 2,
+    "blocks.0.ffn.net.0.proj.weight": 2,
+    "proj_out.weight": 2,
+}
+"""Tensors that tell the sizes, and how many axes they have."""
+_RECOGNISED = 3
+"""How many of them make a file a Wan transformer, of which others may then be missing."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +65,22 @@ class SingleFile:
 
     def shape_of(self, name: str) -> Shape:
         return self.shapes.get(self.name_of(name), ())
+
+    def own_shapes(self) -> dict[str, Shape]:
+        """Return the shapes of the transformer's tensors, without those of other parts of a pipeline."""
+        return {
+            name: shape
+            for name, shape in self.shapes.items()
+            if name.startswith(self.prefix) and not name.startswith(OTHER_PARTS)
+        }
+
+    def other_names(self) -> list[str]:
+        """Return the names of the tensors that belong to other parts."""
+        return sorted(self.shapes.keys() - self.own_shapes().keys())
+
+    def known(self) -> list[str]:
+        """Return which of the tensors that tell the sizes are there."""
+        return [name for name, axes in _NEEDED.items() if len(self.shape_of(name)) == axes]
 
     @property
     def width(self) -> int:
@@ -110,25 +117,42 @@ def look_into(path: Path, base: Mapping[str, Any] | None = None) -> SingleFile:
     base: configuration of the transformer that it may be a version of; no shape tells the width of a head.
     Raises ModelError, in one sentence, for a file that holds something else.
     """
-    shapes = _shapes(path)
-    if kind := _other_kind(path, shapes):
-        raise not_supported(str(path), kind)
-    for prefix, in_release_names in itertools.product(_PREFIXES, (True, False)):
-        file = SingleFile(path, shapes, prefix, in_release_names)
-        if all(file.shape_of(name) for name in _NEEDED):
-            return _sized(file, base)
-    raise not_supported(str(path), "no Wan transformer")
+    shapes = header_shapes(path)
+    refuse_other_kinds(path, shapes)
+    layouts = [SingleFile(path, shapes, *layout) for layout in itertools.product(_PREFIXES, (True, False))]
+    file = max(layouts, key=lambda layout: len(layout.known()))
+    if len(file.known()) < _RECOGNISED:
+        raise no_transformer(path, shapes)
+    if len(file.known()) < len(_NEEDED):
+        raise _incomplete(file)
+    return _sized(file, base)
+
+
+def _incomplete(file: SingleFile) -> ModelError:
+    """Return the error for a file without, or with other axes in, a tensor that tells the sizes."""
+    wrong = [f"{file.name_of(name)} {_found(file, name)}" for name in _NEEDED if name not in file.known()]
+    one_of_several = re.search(r"-\d+-of-\d+", file.path.name)
+    advice = "It is one shard of several: give their folder." if one_of_several else whole_again(file.path)
+    return ModelError(f"{listed(f'{file.path} is no whole transformer', wrong)}\n{advice}")
+
+
+def _found(file: SingleFile, name: str) -> str:
+    shape = file.shapes.get(file.name_of(name))
+    return "is missing" if shape is None else f"has shape {list(shape)} instead of {_NEEDED[name]} axes"
 
 
 def _sized(file: SingleFile, base: Mapping[str, Any] | None) -> SingleFile:
     """Return the file with the width of its heads, after making sure of the sizes that all versions share."""
     if file.shape_of("patch_embedding.weight")[1] != WAN_21.geometry.channels:
         raise not_supported(str(file.path), "a model with other latent channels, such as Wan 2.2 5B or I2V")
-    if base and base["num_attention_heads"] * base["attention_head_dim"] == file.width:
-        return replace(file, head_width=base["attention_head_dim"])
-    if file.width % file.head_width:
-        raise not_supported(str(file.path), f"a transformer {file.width} wide")
-    return file
+    heads = {size.width: size.head_width for size in (SMALL, LARGE)}
+    if base and "num_attention_heads" in base:
+        heads[base["num_attention_heads"] * base["attention_head_dim"]] = base["attention_head_dim"]
+    if file.width not in heads:
+        known = " and ".join(str(width) for width in sorted(heads))
+        advice = "its size must be the base model's: the width of its heads is not in the file."
+        raise not_supported(str(file.path), f"a transformer {file.width} wide ({known} are known)", advice)
+    return replace(file, head_width=heads[file.width])
 
 
 def release_name(name: str) -> str:
@@ -138,23 +162,3 @@ def release_name(name: str) -> str:
     for ours, theirs in _NAMES:
         name = name.replace(ours, theirs)
     return name
-
-
-def _shapes(path: Path) -> Mapping[str, Shape]:
-    if not path.is_file():
-        raise ModelError(
-            f"{path} is no file here. To fetch a single file of a hub repository, type: "
-            "hf download OWNER/NAME FILE.safetensors --local-dir FOLDER"
-        )
-    if problem := length_problem(path):
-        raise ModelError(f"{path} {problem}. Fetch it again from where it came.")
-    return read_header(path).shapes
-
-
-def _other_kind(path: Path, names: Collection[str]) -> str | None:
-    """Name what a file is that is no Wan 2.1 text-to-video transformer, as far as names tell."""
-    for sign, kind in _SIGNS:
-        if any(re.search(sign, name) for name in names):
-            return kind
-    # Its experts have the shapes of Wan 2.1 14B.
-    return "one of the two experts of Wan 2.2, by its file name" if _OF_22.search(path.name) else None

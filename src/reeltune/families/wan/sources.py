@@ -8,6 +8,7 @@ from pathlib import Path
 from reeltune.config.model import ModelOptions
 from reeltune.families.sources import Source, local_folder, read_config
 from reeltune.families.wan.single_file import SingleFile, look_into
+from reeltune.families.wan.vae_file import VaeFile, look_into_vae
 
 _FOLDER = "transformer"
 
@@ -34,7 +35,7 @@ def sources_of(options: ModelOptions) -> WanSources:
     text, text_revision = (own_text, options.revision) if own_text else (base, revision)
     return WanSources(
         transformer=_transformer(options),
-        vae=_vae(options) or Source("autoencoder", base, ("vae",), revision=revision),
+        vae=_vae(options) or base_vae(options),
         text_encoder=Source("text encoder", text, ("text_encoder",), revision=text_revision),
         tokenizer=Source("tokenizer", text, ("tokenizer",), "tokenizer_config.json", False, text_revision),
         scheduler=Source("scheduler", base, ("scheduler",), "scheduler_config.json", False, revision),
@@ -50,10 +51,22 @@ def single_file(options: ModelOptions) -> SingleFile | None:
     return look_into(source.path, read_config(folder) if folder else None)
 
 
+def vae_file(options: ModelOptions) -> VaeFile | None:
+    """Return the autoencoder's file, when it comes in a single one. Raises ModelError when something else is in it."""
+    source = _vae(options)
+    return look_into_vae(source.path) if source and source.is_file else None
+
+
+def base_vae(options: ModelOptions) -> Source:
+    """Return where the base model has its autoencoder, whether or not that is the one that is used."""
+    base, revision = _base(options)
+    return Source("autoencoder", base, ("vae",), revision=revision)
+
+
 def _base(options: ModelOptions) -> tuple[str, str | None]:
     """Return the place of all that a transformer in a single file comes without, and the revision of it."""
     base = options.base_model
-    if not Path(base).suffix == ".safetensors":
+    if Path(base).suffix.lower() != ".safetensors":
         return base, options.revision
     return look_into(Path(base).expanduser()).release, None
 

@@ -10,11 +10,17 @@ from accelerate import init_empty_weights
 from diffusers import WanTransformer3DModel
 
 from reeltune.errors import ModelError
+from reeltune.families.filling import read_tensors
 from reeltune.families.loading import frozen, reported_loading
+from reeltune.families.quantizing import UNCHANGED, Quantizing
+from reeltune.families.rounding import ReadWeight
 from reeltune.families.sources import Source, read_config
+from reeltune.families.stored_tensors import StoredTensors
+from reeltune.families.wan.description import FACTS
 from reeltune.families.wan.single_file import SingleFile
-from reeltune.families.weight_files import variant_there, weight_files
-from reeltune.families.weights import blank, check_tensors, read_tensors, shortened, weights_folder
+from reeltune.families.weight_files import variant_there, weight_files, whole_again
+from reeltune.families.weights import blank, check_tensors, weights_folder
+from reeltune.quantize.rules import quantized_names
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +43,23 @@ def find_transformer(source: Source, file: SingleFile | None, *, variant: str | 
 
 
 def load_transformer(
-    transformer: Path | SingleFile, *, variant: str | None = None, device: torch.device, dtype: torch.dtype
+    transformer: Path | SingleFile,
+    *,
+    variant: str | None = None,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantizing: Quantizing = UNCHANGED,
 ) -> WanTransformer3DModel:
     """Return the frozen transformer of a folder or a single file on the device, equal to what diffusers loads.
 
-    dtype: of all but the parts that diffusers keeps in float32. Raises ModelError.
+    dtype: of all but the parts that diffusers keeps in float32. quantizing: of the linear layers of the blocks.
+    Raises ModelError.
     """
     # `from_pretrained` keeps views of the files for parts whose number type does not change. On the host one such part
     # keeps a whole file mapped, so that a float32 checkpoint stays in memory beside its bfloat16 copy.
     file = transformer if isinstance(transformer, SingleFile) else None
     place = transformer.path if isinstance(transformer, SingleFile) else transformer
-    with reported_loading("transformer", place):
+    with reported_loading("transformer", place, quantizing.precision):
         with init_empty_weights():
             module = _build(file.config() if file else read_config(place))
         assert isinstance(module, WanTransformer3DModel)
@@ -57,11 +69,22 @@ def load_transformer(
             device=device,
             number_type=lambda name: number_type(name, dtype),
             name_in_file=file.name_of if file else str,
+            quantizing=quantizing,
+            quantized=quantized_names(module, FACTS.blocks),
         )
     if file:
-        _tell_left_out(file, module)
+        _tell_left_out(file)
     # What is in no file, the tables of the rotary embedding, follows.
     return frozen(module, device)
+
+
+def original_weights(transformer: Path | SingleFile, *, variant: str | None = None) -> ReadWeight:
+    """Return what reads the weight of a layer, by the layer's name, as the files have it."""
+    if isinstance(transformer, SingleFile):
+        stored, name_of = StoredTensors([transformer.path]), transformer.name_of
+    else:
+        stored, name_of = StoredTensors(weight_files(transformer, variant)), str
+    return lambda layer, device, dtype: stored.read(name_of(f"{layer}.weight"), device, dtype)
 
 
 def number_type(name: str, dtype: torch.dtype) -> torch.dtype:
@@ -70,18 +93,17 @@ def number_type(name: str, dtype: torch.dtype) -> torch.dtype:
 
 
 def _check_file(file: SingleFile) -> None:
-    module = blank(_build, file.config(), str(file.path))  # pyright: ignore[reportArgumentType]
-    found = {name: file.shape_of(name) for name in module.state_dict() if file.shape_of(name)}
     check_tensors(
-        found, module, where=f"{file.path} is no whole transformer", advice="Fetch it again from where it came."
+        file.own_shapes(),
+        blank(_build, file.config(), str(file.path)),  # pyright: ignore[reportArgumentType]
+        where=f"{file.path} is no Wan 2.1 text-to-video transformer, whole and without additions",
+        advice=whole_again(file.path),
+        name_in_file=file.name_of,
     )
 
 
-def _tell_left_out(file: SingleFile, module: WanTransformer3DModel) -> None:
-    """Warn of tensors beside the transformer's own: what was trained with them will not look the same without."""
-    own = {file.name_of(name) for name in module.state_dict()}
-    if left_out := sorted(name for name in file.shapes.keys() - own if name.startswith(file.prefix)):
-        known_to = "Wan 2.1 text-to-video"
-        log.warning(
-            "%s: tensors that %s does not have are left out: %s", file.path, known_to, ", ".join(shortened(left_out))
-        )
+def _tell_left_out(file: SingleFile) -> None:
+    """Say which other parts of a pipeline lie in the file; they are taken from the base model all the same."""
+    if left_out := file.other_names():
+        parts = sorted({name.partition(".")[0] for name in left_out})
+        log.info("%s: %d tensors of other parts are not used: %s", file.path, len(left_out), ", ".join(parts))

@@ -13,19 +13,25 @@ from reeltune.config.root import Config
 from reeltune.contracts.clip import Bucket, Manifest, samples_of
 from reeltune.contracts.dimensions import Dimensions
 from reeltune.contracts.facts import Facts
+from reeltune.contracts.layers import LinearLayer
 from reeltune.contracts.outlook import Mean
 from reeltune.data.sampler import Group
-from reeltune.estimate.flops import Recomputation
-from reeltune.estimate.parameters import lora_parameters
+from reeltune.estimate.adapters import lycoris_parameters
+from reeltune.estimate.flops import Recomputation, TrainedPart
+from reeltune.estimate.parameters import lora_parameters, parameters
 from reeltune.routing.plan import Segment, tokens_per_block
 from reeltune.run.manifest import measured_datasets
 from reeltune.run.plan import Plan, make_order, plain, segments_of
 from reeltune.run.rendering_plan import RenderingPlan
+from reeltune.run.trained_layers import lycoris_among, trained_among
 
 
 @dataclass(frozen=True)
 class Basis:
-    """A run before it starts. dimensions: None when nothing on this machine tells the model's size."""
+    """A run before it starts. dimensions: None when nothing on this machine tells the model's size.
+
+    base_layers: all linear layers of the transformer; none when its size is not known.
+    """
 
     config: Config
     datasets: Datasets
@@ -34,6 +40,7 @@ class Basis:
     rendering: RenderingPlan
     facts: Facts
     dimensions: Dimensions | None
+    base_layers: tuple[LinearLayer, ...] = ()
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -95,12 +102,26 @@ class Basis:
         return 2 if self.config.model.compute_type == "bf16" else 4
 
     @property
+    def trained_part(self) -> TrainedPart:
+        """Return whether an adapter is trained or the base itself."""
+        return "full" if self.config.model.model_type == "full" else "adapter"
+
+    @cached_property
+    def layers(self) -> tuple[LinearLayer, ...]:
+        """Return the linear layers that are trained, or that an adapter sits on; none when they are not known."""
+        return trained_among(self.config, self.base_layers, self.facts)
+
+    @cached_property
     def trained_parameters(self) -> int | None:
         """Return how many weights are trained; None when the model's size is not known."""
         if self.dimensions is None:
             return None
-        rank = self.config.adapter.lora_rank
-        return lora_parameters(self.dimensions, rank=rank, targets=self.facts.adapter_targets)
+        if self.trained_part == "full":
+            return parameters(self.dimensions)
+        adapter = self.config.adapter
+        if adapter.lora_type == "lycoris":
+            return lycoris_parameters(lycoris_among(self.config, self.base_layers, self.facts))
+        return lora_parameters(self.layers, rank=adapter.lora_rank, lengths=adapter.use_dora)
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:

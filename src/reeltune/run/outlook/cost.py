@@ -99,7 +99,10 @@ def _micro_batches(basis: Basis) -> Iterator[tuple[float, Operations]]:
     assert basis.dimensions
     for group in basis.groups:
         count, tokens = float(group.samples) / basis.plan.batches_per_epoch, basis.tokens_by_block(group.bucket)
-        yield count, step_operations(basis.dimensions, tokens, recomputation=basis.recomputation)
+        yield (
+            count,
+            step_operations(basis.dimensions, tokens, trained=basis.trained_part, recomputation=basis.recomputation),
+        )
         # The base model is asked first what it would answer.
         if group.dataset in basis.priors:
             yield count, forward_operations(basis.dimensions, tokens)

@@ -9,7 +9,8 @@ from reeltune.contracts.clip import Bucket
 from reeltune.contracts.dimensions import Dimensions
 from reeltune.contracts.outlook import MemoryNeed
 from reeltune.estimate import memory
-from reeltune.estimate.memory import Amount, Part, Precision, TrainedWeights
+from reeltune.estimate.flops import TrainedPart
+from reeltune.estimate.memory import Amount, Part, Storage, TrainedWeights
 from reeltune.estimate.optimizers import state_bytes
 from reeltune.run.outlook.basis import Basis
 
@@ -61,13 +62,13 @@ def _less(stage: str, config: Config) -> str:
 
 
 def _amounts(basis: Basis, size: Dimensions) -> Iterator[Amount]:
-    bucket, text_encoder = basis.largest, memory.text_encoder_bytes(_text_encoder_value_bytes(basis))
+    bucket, text_encoder = basis.largest, memory.text_encoder_bytes(_text_storage(basis))
     encoders_known = size.text_width == KNOWN_TEXT_WIDTH
     stay = encoders_known and not basis.config.model.offload_during_startup
     kept: tuple[Part, ...] = (("text encoder kept", text_encoder),) if stay else ()
     autoencoder: tuple[Part, ...] = (("autoencoder kept", memory.AUTOENCODER_BYTES),) if stay else ()
     if encoders_known:
-        yield memory.text_encoding(value_bytes=_text_encoder_value_bytes(basis))
+        yield memory.text_encoding(_text_storage(basis))
         yield memory.video_encoding(frames=bucket.frames, height=bucket.height, width=bucket.width, kept=kept)
     yield _training(basis, size, bucket, kept=kept + autoencoder)
     if encoders_known and basis.rendering.videos:
@@ -79,8 +80,9 @@ def _training(basis: Basis, size: Dimensions, bucket: Bucket, *, kept: tuple[Par
         size,
         basis.tokens_by_block(bucket),
         samples=basis.config.training.train_batch_size,
-        precision=_precision(basis),
-        weights=_weights(basis),
+        weights=_weights(basis, size),
+        storage=_storage(basis),
+        trained=_trained(basis),
         recomputation=basis.recomputation,
         kept=kept,
     )
@@ -91,8 +93,8 @@ def _rendering(basis: Basis, size: Dimensions, *, kept: tuple[Part, ...]) -> Amo
     return memory.rendering(
         size,
         basis.tokens(largest),
-        precision=_precision(basis),
-        weights=_weights(basis),
+        weights=_weights(basis, size),
+        storage=_storage(basis),
         frames=largest.frames,
         height=largest.height,
         width=largest.width,
@@ -100,20 +102,21 @@ def _rendering(basis: Basis, size: Dimensions, *, kept: tuple[Part, ...]) -> Amo
     )
 
 
-def _text_encoder_value_bytes(basis: Basis) -> int:
-    if basis.config.model.text_encoder_1_precision != "no_change":
-        return 1
-    return basis.value_bytes
+def _storage(basis: Basis) -> Storage:
+    return Storage(basis.value_bytes, basis.config.model.base_model_precision)
 
 
-def _precision(basis: Basis) -> Precision:
-    if basis.config.model.base_model_precision != "no_change":
-        return "8-bit"
-    return "16-bit" if basis.value_bytes == 2 else "float32"
+def _text_storage(basis: Basis) -> Storage:
+    return Storage(basis.value_bytes, basis.config.model.text_encoder_1_precision)
 
 
-def _weights(basis: Basis) -> TrainedWeights:
+def _trained(basis: Basis) -> TrainedPart:
+    return "full" if basis.config.model.model_type == "full" else "adapter"
+
+
+def _weights(basis: Basis, size: Dimensions) -> TrainedWeights:
     training = basis.config.training
-    return TrainedWeights(
-        basis.trained_parameters or 0, states=state_bytes(training.optimizer), average=4 if training.use_ema else 0
-    )
+    states, average = state_bytes(training.optimizer), 4 if training.use_ema else 0
+    if _trained(basis) == "full":
+        return memory.whole_model(size, value_bytes=basis.value_bytes, states=states, average=average)
+    return TrainedWeights(basis.trained_parameters or 0, states, average)

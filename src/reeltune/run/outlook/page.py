@@ -6,7 +6,7 @@ from reeltune.config.load import Loaded
 from reeltune.contracts.notes import by_kind
 from reeltune.contracts.outlook import Card, Component, Outlook
 from reeltune.contracts.progress import Track
-from reeltune.families import check_family, family_dimensions, family_facts, family_locations
+from reeltune.families import check_family, family_dimensions, family_facts, family_layers, family_locations
 from reeltune.machine.gpu import find_gpus
 from reeltune.run.depth import check_depth
 from reeltune.run.manifest import make_manifest
@@ -20,9 +20,11 @@ from reeltune.run.outlook.disk import disk_outlook
 from reeltune.run.outlook.evaluation import evaluation_outlook
 from reeltune.run.outlook.memory import memory_outlook
 from reeltune.run.outlook.trained import trained_outlook
+from reeltune.run.outlook.trained_notes import trained_notes
 from reeltune.run.plan import make_plan
 from reeltune.run.rendering_plan import plan_rendering
 from reeltune.run.resume import choose_start
+from reeltune.run.trained_layers import check_trained
 
 STATES = {
     "file": "here",
@@ -46,10 +48,12 @@ def look_ahead(loaded: Loaded, means: Means, *, track: Track) -> Outlook:
     facts, size = family_facts(config.model), family_dimensions(config.model)
     if size:
         check_depth(config, size.layers)
+    check_trained(config)
     choose_start(config)
     manifest = make_manifest(config, loaded.datasets, facts, track)
     plan = make_plan(config, loaded.datasets, manifest.trained, facts)
-    basis = Basis(config, loaded.datasets, manifest, plan, plan_rendering(config, facts), facts, size)
+    rendering, layers = plan_rendering(config, facts), family_layers(config.model)
+    basis = Basis(config, loaded.datasets, manifest, plan, rendering, facts, size, layers)
     locations = family_locations(config.model)
     cards = find_gpus()
     card = cards[0] if cards else None
@@ -58,6 +62,7 @@ def look_ahead(loaded: Loaded, means: Means, *, track: Track) -> Outlook:
         *(note for note in plan.notes if (note.kind, note.about) not in ON_THE_PAGE),
         *means.notes,
         *model_notes(locations, basis),
+        *trained_notes(basis),
         *routing_notes(basis),
         *video_notes(basis, card),
     ]

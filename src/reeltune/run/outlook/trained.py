@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from reeltune.contracts.outlook import Trained
-from reeltune.estimate.parameters import lora_modules, parameters, quantizable_parameters
-from reeltune.run.outlook.basis import Basis
+from collections.abc import Mapping
 
-PRECISIONS = {"bf16": "bf16, with the LoRA in float32", "no": "float32"}
-"""By the number type of the activations."""
+from reeltune.contracts.outlook import Trained
+from reeltune.estimate.flops import TrainedPart
+from reeltune.estimate.parameters import parameters, quantizable_parameters
+from reeltune.run.outlook.basis import Basis
+from reeltune.run.trained_words import kind_in_words, layers_in_words
+
+PRECISIONS: Mapping[tuple[str, TrainedPart], str] = {
+    ("bf16", "adapter"): "bf16, with the adapter in float32",
+    ("bf16", "full"): "bf16, from float32 masters that the optimizer moves",
+    ("no", "adapter"): "float32",
+    ("no", "full"): "float32",
+}
+"""By the number type of the activations, and what is trained."""
 
 
 def trained_outlook(basis: Basis) -> Trained:
@@ -15,21 +24,23 @@ def trained_outlook(basis: Basis) -> Trained:
     config, size = basis.config, basis.dimensions
     training = config.training
     return Trained(
-        kind=_kind(basis),
-        modules=lora_modules(size, basis.facts.adapter_targets) if size else None,
+        kind=kind_in_words(config),
+        layers=len(basis.layers) if size and basis.trained_part == "adapter" else None,
+        where=_where(basis),
         parameters=basis.trained_parameters,
         base=config.model.base_model,
         base_parameters=parameters(size) if size else None,
-        precision=PRECISIONS[config.model.compute_type],
+        precision=PRECISIONS[config.model.compute_type, basis.trained_part],
         quantized=_quantized(basis),
         optimizer=f"{training.optimizer}, learning rate {training.learning_rate:g}",
         average=_average(basis),
     )
 
 
-def _kind(basis: Basis) -> str:
-    rank, alpha = basis.config.adapter.lora_rank, basis.config.adapter.lora_alpha
-    return f"LoRA, rank {rank}, alpha {rank if alpha is None else alpha:g}"
+def _where(basis: Basis) -> str:
+    if basis.dimensions is None or basis.trained_part == "full":
+        return ""
+    return layers_in_words(basis.layers, basis.facts, blocks=basis.dimensions.layers)
 
 
 def _average(basis: Basis) -> str:

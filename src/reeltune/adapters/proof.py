@@ -1,0 +1,119 @@
+"""Proof that an adapter file holds what acts: read back by the layout's key rules, and compared layer by layer.
+
+A layer is asked with a few random inputs instead of building its matrix: a wrong scale, factor, sign or tensor, or a
+flipped bit that matters to a picture, shows in any of them, at the cost of one small product.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from reeltune.adapters.changes import Base, Change, LowRank, placed, uses_product
+from reeltune.adapters.layers import exact_base, linear_of
+from reeltune.adapters.layouts import read_adapter
+from reeltune.contracts.facts import Facts
+from reeltune.contracts.trained import Publisher
+from reeltune.errors import CheckpointError, ModelError
+
+TOLERANCE = 1e-5
+"""Relative error of a layer's change. Two ways to sum some thousand float32 products differ by about 1e-6."""
+ROUNDING = 1e-6
+"""The same, of numbers that are subtracted from each other: what they leave may be as small as their rounding."""
+
+_PROBES = 3
+_MOVED = 0.02
+
+
+class Live(Protocol):
+    """An adapter that acts on a transformer."""
+
+    @property
+    def transformer(self) -> nn.Module: ...
+
+    def trainable(self) -> dict[str, nn.Parameter]: ...
+
+    def holding(self, tensors: Mapping[str, Tensor]) -> AbstractContextManager[None]: ...
+
+    def changes(self) -> dict[str, Change]: ...
+
+    def acting(self, name: str, x: Tensor) -> Tensor: ...
+
+
+def prove(adapter: Live, path: Path, facts: Facts) -> None:
+    """Compare what a file holds with what the adapter does to its transformer now, for every layer.
+
+    Raises CheckpointError for a file that cannot be read, lacks a layer, has one too many, or changes one differently.
+    """
+    try:
+        changes = read_adapter(path, facts).changes
+    except ModelError as error:
+        raise CheckpointError(f"a file that was just written cannot be read back: {error}") from error
+    names = adapter.changes().keys()
+    for name in sorted(names ^ changes.keys()):
+        where = "lacks the change of" if name in names else "holds a change that nobody trained, of"
+        raise CheckpointError(f"{path} {where} layer {name}")
+    with _exact_products():
+        for name in names:
+            _compare(adapter, path, name, changes[name])
+
+
+def prove_before_training(publisher: Publisher, adapter: Live, *, scratch: Path | None = None) -> None:
+    """Write and prove every file with the adapter moved a little at random, so that nothing is 0; then move it back.
+
+    scratch: where the files lie meanwhile; None is the system's place for them. Raises CheckpointError.
+    """
+    with tempfile.TemporaryDirectory(dir=scratch) as folder, adapter.holding(_moved(adapter.trainable())):
+        publisher.write(Path(folder), "proof", step=0)
+
+
+@torch.no_grad()
+def _compare(adapter: Live, path: Path, name: str, change: Change) -> None:
+    layer = linear_of(adapter.transformer, name)
+    generator = torch.Generator().manual_seed(len(name))
+    x = torch.randn(_PROBES, layer.in_features, generator=generator).to(layer.weight.device)
+    base = exact_base(layer, x)
+    live, change = adapter.acting(name, x), placed(change, x.device)
+    read = change.added(base)
+    error = (read - live).norm().item()
+    allowed = TOLERANCE * live.norm().item() + ROUNDING * _subtracted(change, base)
+    if not error <= allowed:
+        raise CheckpointError(
+            f"{path}: layer {name} is changed otherwise than by the adapter in training: the two differ by "
+            f"{error / max(live.norm().item(), 1e-30):.1e} of the change; {TOLERANCE:.0e} would be rounding"
+        )
+
+
+def _subtracted(change: Change, base: Base) -> float:
+    """Return the size of the numbers that may nearly cancel out in a change."""
+    if isinstance(change, LowRank):
+        # Starts from the base's own directions are kept as the trained pair minus the first one.
+        terms = (base.x @ change.down.T).abs() @ change.up.abs().T
+        return abs(change.scale) * terms.norm().item()
+    return base.product.norm().item() if uses_product(change) else 0.0
+
+
+def _moved(tensors: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    moved = {}
+    for name, tensor in tensors.items():
+        generator = torch.Generator(tensor.device).manual_seed(len(moved))
+        noise = torch.randn(tensor.shape, generator=generator, device=tensor.device, dtype=tensor.dtype)
+        moved[name] = tensor.detach() + _MOVED * noise
+    return moved
+
+
+@contextmanager
+def _exact_products() -> Iterator[None]:
+    """Multiply float32 in float32, on hardware that would round it for speed as well."""
+    was = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(was)

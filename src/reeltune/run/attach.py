@@ -1,0 +1,107 @@
+"""What is trained, by the options: attached to the transformer, with the files it becomes and the way it is shown."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from reeltune.adapters.about import About
+from reeltune.adapters.full import FullModel
+from reeltune.adapters.full_files import ModelPublisher
+from reeltune.adapters.layers import layers_of
+from reeltune.adapters.layouts import check_fit, read_adapter
+from reeltune.adapters.lora import Lora, attach_lora
+from reeltune.adapters.lycoris import Lycoris, attach_lycoris
+from reeltune.adapters.proof import prove_before_training
+from reeltune.adapters.publish import AdapterPublisher
+from reeltune.config.lycoris import lycoris_of
+from reeltune.config.lycoris_choice import chosen_for_lycoris
+from reeltune.config.root import Config
+from reeltune.config.targets import chosen_layers
+from reeltune.contracts.facts import Facts
+from reeltune.contracts.family import Family
+from reeltune.contracts.trained import Publisher, Trained
+from reeltune.train.shown import Showing, by_file, in_place
+from reeltune.train.state import TrainState
+
+log = logging.getLogger(__name__)
+
+MakeAbout = Callable[[int], About]
+"""Gives what a file says of itself, for a step."""
+
+
+@dataclass(frozen=True)
+class Attached:
+    """What is trained, how it becomes files, how it is shown, and what proves its files before the first step."""
+
+    trained: Trained
+    publisher: Publisher
+    showing: Callable[[TrainState], Showing]
+    prove: Callable[[], None]
+
+
+def attach(config: Config, transformer: nn.Module, family: Family, *, seed: int, about: MakeAbout) -> Attached:
+    """Attach what the options ask for. seed: of random starts.
+
+    Raises ConfigError or ModelError for what does not fit the transformer, or a file to start from that does not.
+    """
+    if config.model.model_type == "full":
+        return _full(transformer, family, about)
+    facts = family.facts
+    adapter = ADAPTERS[config.adapter.lora_type](config, transformer, facts, seed)
+    if config.adapter.init_lora:
+        _start_from(adapter, Path(config.adapter.init_lora).expanduser(), facts)
+    main = "lycoris" if config.adapter.lora_type == "lycoris" else "diffusers"
+    publisher = AdapterPublisher(adapter, facts, about, main=main)
+    return Attached(
+        adapter,
+        publisher,
+        showing=lambda state: by_file(state, lambda folder, step: publisher.write_main(folder, step=step)),
+        prove=lambda: _prove(publisher, adapter),
+    )
+
+
+def _lora(config: Config, transformer: nn.Module, facts: Facts, seed: int) -> Lora:
+    layers = chosen_layers(layers_of(transformer), config.adapter, facts)
+    return attach_lora(transformer, config.adapter, [layer.name for layer in layers], seed=seed)
+
+
+def _lycoris(config: Config, transformer: nn.Module, facts: Facts, seed: int) -> Lycoris:
+    assert config.adapter.lycoris_config is not None
+    described = lycoris_of(config.adapter.lycoris_config)
+    chosen = chosen_for_lycoris(layers_of(transformer), described, facts)
+    return attach_lycoris(transformer, described, chosen, seed=seed, lokr_norm=config.adapter.init_lokr_norm)
+
+
+ADAPTERS: Mapping[str, Callable[[Config, nn.Module, Facts, int], Lora | Lycoris]] = {
+    "standard": _lora,
+    "lycoris": _lycoris,
+}
+"""By `lora_type`."""
+
+
+def _full(transformer: nn.Module, family: Family, about: MakeAbout) -> Attached:
+    publisher = ModelPublisher(transformer, family.name_in_release, about)
+    # A whole model is compared with its files at each save; writing it once more before the first step would take
+    # its size on the disk.
+    return Attached(FullModel(transformer), publisher, showing=in_place, prove=lambda: None)
+
+
+def _start_from(adapter: Lora | Lycoris, file: Path, facts: Facts) -> None:
+    read = read_adapter(file, facts)
+    check_fit(read, layers_of(adapter.transformer))
+    adapter.start_from(read.changes)
+
+
+def _prove(publisher: AdapterPublisher, adapter: Lora | Lycoris) -> None:
+    started = time.monotonic()
+    prove_before_training(publisher, adapter)
+    log.info(
+        "adapter files were written with random weights, read back and compared, layer by layer, in %.1f s",
+        time.monotonic() - started,
+    )

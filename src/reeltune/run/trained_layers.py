@@ -1,0 +1,46 @@
+"""Which layers of the base a run trains, told before anything is loaded. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reeltune.config.lycoris import lycoris_of
+from reeltune.config.lycoris_choice import LycorisLayer, chosen_for_lycoris
+from reeltune.config.root import Config
+from reeltune.config.targets import chosen_layers
+from reeltune.contracts.facts import Facts
+from reeltune.contracts.layers import LinearLayer
+from reeltune.families import family_facts, family_layers
+
+
+def check_trained(config: Config) -> None:
+    """Refuse an adapter whose targets, blocks or preset match nothing, where the base's layers are known by now.
+
+    Raises ConfigError.
+    """
+    trained_layers(config)
+
+
+def trained_layers(config: Config) -> tuple[LinearLayer, ...]:
+    """Return the linear layers that are trained; none where nothing on this machine tells the base's size.
+
+    Raises ConfigError for targets, blocks or a preset that match nothing.
+    """
+    return trained_among(config, family_layers(config.model), family_facts(config.model))
+
+
+def trained_among(config: Config, layers: Sequence[LinearLayer], facts: Facts) -> tuple[LinearLayer, ...]:
+    """Return those of a base's layers that are trained; none of none."""
+    if not layers or config.model.model_type == "full":
+        return tuple(layers)
+    if config.adapter.lora_type == "lycoris":
+        return tuple(chosen.layer for chosen in lycoris_among(config, layers, facts))
+    return chosen_layers(layers, config.adapter, facts)
+
+
+def lycoris_among(config: Config, layers: Sequence[LinearLayer], facts: Facts) -> tuple[LycorisLayer, ...]:
+    """Return those of a base's layers that a LyCORIS adapter is put on, each with its settings; none of none."""
+    assert config.adapter.lycoris_config
+    if not layers:
+        return ()
+    return chosen_for_lycoris(layers, lycoris_of(config.adapter.lycoris_config), facts)
