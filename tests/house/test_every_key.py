@@ -61,14 +61,27 @@ class OneValue:
     gives: Any
 
 
+LOHA = {
+    "algo": "loha",
+    "multiplier": 1.0,
+    "linear_dim": 2,
+    "linear_alpha": 1,
+    "apply_preset": {"target_module": ["Attention"]},
+}
+LOKR = LOHA | {"algo": "lokr", "factor": 4}
 INT8 = {"base_model_precision": "int8-quanto"}
 OWN_SIZE = "every dataset sets its own"
 
 
-def lora_layers(run: Run) -> int:
-    """Return how many layers have an update of PEFT's kind: eight in each of the twelve blocks."""
-    names = run.loop.state.trained.trainable()
-    return sum(name.endswith("lora_A.weight") for name in names)
+def trained(run: Run) -> tuple[str, int]:
+    """Return what is trained, and on how many layers: attention has eight in each of the twelve blocks."""
+    one = run.loop.state.trained
+    return type(one).__name__, len({name.split(".lora_")[0].split(".hada_")[0] for name in one.trainable()})
+
+
+def trained_kinds(run: Run) -> set[str]:
+    """Return how the names of trained tensors begin, which differs by algorithm."""
+    return {name.rpartition(".")[2].partition("_")[0] for name in run.loop.state.trained.trainable()}
 
 
 def skip_layers(run: Run) -> SkipLayers:
@@ -158,8 +171,13 @@ CHECKS: Mapping[str, Works | Inert | OneValue] = {
         results,
         (("output/wan", "wan", "output/wan/validation"), ("output/a", "a", "output/a/validation")),
     ),
-    "lora_type": OneValue("lycoris", "LyCORIS is not available yet", lora_layers, 96),
-    "lycoris_config": Inert("is not used: lora_type is standard"),
+    "lora_type": Works("lycoris", trained, (("Lora", 96), ("Lycoris", 96)), {"lycoris_config": LOHA}),
+    "lycoris_config": Inert(
+        "is not used: lora_type is standard",
+        Works(
+            LOKR, trained_kinds, ({"hada"}, {"lokr"}), {"lora_type": "lycoris", "lycoris_config": LOHA}
+        ),
+    ),
     "max_train_steps": Works(7, lambda run: run.loop.pace.total_steps, (400_000, 7)),
     # Two buckets of two clips and of one: two batches a pass.
     "num_train_epochs": Works(1, lambda run: run.loop.pace.total_steps, (400_000, 2), {"ignore_final_epochs": False}),
@@ -181,7 +199,7 @@ CHECKS: Mapping[str, Works | Inert | OneValue] = {
         ([("lora-training", "wan-adamW")], [("lora-training", "mouse")]),
     ),
     "report_to": Works("csv", lambda run: len(effects.told_outside(run).tracked), (1, 0)),
-    "model_type": OneValue("full", "full fine-tuning is not available yet", lora_layers, 96),
+    "model_type": Works("full", lambda run: trained(run)[0], ("Lora", "FullModel")),
     "pretrained_model_name_or_path": Works(
         "models/other",
         base_parts,

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import WanTransformer3DModel
+from diffusers import WanPipeline, WanTransformer3DModel
 from peft import LoraConfig
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
 from reeltune.adapters.changes import Decomposed, Dense, LowRank, matrix_of
+from reeltune.adapters.layers import layers_of, linear_of, plain_weight
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.adapters.lora_start import DRAWN, main_directions
 from reeltune.config.adapter import AdapterOptions
 from reeltune.config.targets import chosen_layers
-from reeltune.contracts.layers import LinearLayer
 from reeltune.contracts.trained import Trained
 from reeltune.demo.model import HEAD_WIDTH, HEADS, TEXT_WIDTH, make_transformer
 from reeltune.errors import ConfigError
@@ -35,12 +35,17 @@ KINDS: dict[str, dict[str, Any]] = {
 FIRST = "blocks.0.attn1.to_q"
 
 
+def in_type(transformer: WanTransformer3DModel, dtype: torch.dtype) -> WanTransformer3DModel:
+    nn.Module.to(transformer, dtype)  # not diffusers' own, which warns of modules that stay in float32
+    return transformer
+
+
 def base(dtype: torch.dtype = torch.float32) -> WanTransformer3DModel:
     """Return the same frozen transformer of one block at each call."""
     with torch.random.fork_rng():
         torch.manual_seed(11)
         transformer = make_transformer(1)
-    return transformer.to(dtype).requires_grad_(False).eval()
+    return in_type(transformer, dtype).requires_grad_(False).eval()
 
 
 def attached(transformer: nn.Module, kind: str = "default", **options: Any) -> Lora:
@@ -51,9 +56,9 @@ def attached(transformer: nn.Module, kind: str = "default", **options: Any) -> L
 def answer(transformer: nn.Module) -> Tensor:
     """Return the output on a fixed input."""
     generator = torch.Generator().manual_seed(5)
-    channels, dtype = transformer.config["in_channels"], next(transformer.parameters()).dtype  # pyright: ignore
+    dtype = next(transformer.parameters()).dtype
     return transformer(
-        hidden_states=torch.randn(1, channels, 2, 8, 8, generator=generator).to(dtype),
+        hidden_states=torch.randn(1, 16, 2, 8, 8, generator=generator).to(dtype),
         timestep=torch.tensor([400.0]),
         encoder_hidden_states=torch.randn(1, 5, TEXT_WIDTH, generator=generator).to(dtype),
         return_dict=False,
@@ -82,7 +87,7 @@ def stock(kind: str) -> WanTransformer3DModel:
         lora_alpha=6.0,  # pyright: ignore[reportArgumentType]
         target_modules=list(FACTS.adapter_targets),
         use_dora=options.get("use_dora", False),
-        init_lora_weights={"default": True}.get(name := options.get("lora_init_type", "default"), name),
+        init_lora_weights=options.get("lora_init_type", True),
     )
     transformer = base()
     transformer.add_adapter(config)
@@ -93,9 +98,9 @@ def tensors_of(transformer: nn.Module) -> dict[str, nn.Parameter]:
     return {name.replace(".default.", "."): p for name, p in transformer.named_parameters() if p.requires_grad}
 
 
-def layer_of(transformer: nn.Module, name: str) -> LoraLayer:
+def layer_of(transformer: nn.Module, name: str) -> LoraLinear:
     layer = transformer.get_submodule(name)
-    assert isinstance(layer, LoraLayer)
+    assert isinstance(layer, LoraLinear)
     return layer
 
 
@@ -176,7 +181,7 @@ def test_a_bfloat16_base_gives_gradients_in_the_direction_of_float32(kind: str) 
     found = []
     start = base(torch.bfloat16)
     for dtype in (torch.float32, torch.bfloat16):
-        transformer = copy.deepcopy(start).to(dtype)
+        transformer = in_type(copy.deepcopy(start), dtype)
         lora = move(attached(transformer, kind), 0.02)
         found.append(gradients(transformer, lora))
     for part in ("lora_A", "lora_B", "lora_magnitude_vector"):
@@ -307,7 +312,7 @@ def everything_of(transformer: WanTransformer3DModel) -> dict[str, Any]:
         "moves": {name: parameter.requires_grad for name, parameter in transformer.named_parameters()},
         "bits": {name: tensor.clone() for name, tensor in transformer.state_dict().items()},
         "active": transformer.active_adapters(),
-        "each": [(m.active_adapters, m.disable_adapters) for m in transformer.modules() if isinstance(m, LoraLayer)],
+        "each": [(m.active_adapters, m.disable_adapters) for m in transformer.modules() if isinstance(m, LoraLinear)],
         "training": [module.training for module in transformer.modules()],
         "modules": list(transformer.named_modules()),
     }
@@ -414,14 +419,6 @@ def test_a_file_for_other_layers_sizes_or_kinds_is_refused() -> None:
         lora.start_from({**changes, FIRST: Dense(torch.ones(64, 64))})
 
 
-def live_layers(transformer: nn.Module) -> tuple[LinearLayer, ...]:
-    return tuple(
-        LinearLayer(name, module.in_features, module.out_features)
-        for name, module in transformer.named_modules()
-        if isinstance(module, nn.Linear)
-    )
-
-
 @pytest.mark.parametrize(
     ("targets", "blocks", "count"),
     [("all-linear", None, 26), ("attention,ffn", "-1", 10), (["blocks.0.*", "proj_out"], None, 11), ("ffn", "0-", 4)],
@@ -429,7 +426,7 @@ def live_layers(transformer: nn.Module) -> tuple[LinearLayer, ...]:
 def test_exactly_the_chosen_layers_are_adapted(targets: Any, blocks: str | None, count: int) -> None:
     transformer = make_transformer(2).requires_grad_(False)
     options = AdapterOptions(lora_rank=2, peft_lora_target_modules=targets, lora_blocks=blocks)
-    chosen = [layer.name for layer in chosen_layers(live_layers(transformer), options, FACTS)]
+    chosen = [layer.name for layer in chosen_layers(layers_of(transformer), options, FACTS)]
     lora = attach_lora(transformer, options, chosen, seed=0)
     assert list(lora.layers) == chosen
     assert len(chosen) == count
@@ -452,29 +449,51 @@ def test_a_target_that_no_layer_has_and_a_rank_without_directions_are_refused_be
     ):
         with pytest.raises(ConfigError, match=words):
             attach_lora(transformer, AdapterOptions(**options), targets, seed=0)
-    assert not any(isinstance(module, LoraLayer) for module in transformer.modules())
+    assert not any(isinstance(module, LoraLinear) for module in transformer.modules())
 
 
-def test_a_file_of_text_to_video_makes_the_same_change_of_the_layers_of_an_image_to_video_model() -> None:
+def load_by_pipeline(transformer: WanTransformer3DModel, tensors: dict[str, Tensor]) -> None:
+    pipeline = WanPipeline(
+        tokenizer=None,  # pyright: ignore[reportArgumentType]
+        text_encoder=None,  # pyright: ignore[reportArgumentType]
+        vae=None,  # pyright: ignore[reportArgumentType]
+        scheduler=None,  # pyright: ignore[reportArgumentType]
+        transformer=transformer,
+    )
+    pipeline.load_lora_weights(dict(tensors), adapter_name="shown")
+
+
+@pytest.mark.parametrize("load", [put_on, load_by_pipeline])
+@pytest.mark.parametrize("targets", ["attention", "ffn", "blocks.1.*"])
+def test_a_file_of_text_to_video_makes_the_same_change_of_the_layers_of_an_image_to_video_model(
+    targets: str, load: Callable[[WanTransformer3DModel, dict[str, Tensor]], None]
+) -> None:
     torch.manual_seed(4)
+    text_to_video = make_transformer(2).requires_grad_(False)
     image_to_video = WanTransformer3DModel(
         num_attention_heads=HEADS,
         attention_head_dim=HEAD_WIDTH,
         text_dim=TEXT_WIDTH,
         ffn_dim=2 * HEADS * HEAD_WIDTH,
-        num_layers=1,
+        num_layers=2,
         in_channels=36,
         image_dim=20,
         added_kv_proj_dim=HEADS * HEAD_WIDTH,
     )
-    lora = move(attached(base(), "olora"))
-    put_on(image_to_video, shown_file(lora))
-    adapted = {name: layer for name, layer in image_to_video.named_modules() if isinstance(layer, LoraLayer)}
-    assert adapted.keys() == lora.layers.keys()
-    x = torch.randn(5, 64)
-    for name, layer in adapted.items():
-        matrix = matrix_of(lora.changes()[name], torch.empty(64, 64))
+    options = AdapterOptions(lora_rank=4, lora_init_type="olora", peft_lora_target_modules=targets)
+    chosen = [layer.name for layer in chosen_layers(layers_of(text_to_video), options, FACTS)]
+    lora = move(attach_lora(text_to_video, options, chosen, seed=0))
+    load(image_to_video, shown_file(lora))
+    adapted = {name: layer for name, layer in image_to_video.named_modules() if isinstance(layer, LoraLinear)}
+    assert lora.layers.keys() <= adapted.keys()
+    for name in adapted.keys() - lora.layers.keys():  # the pipeline also adapts the layers for images, with zeros
+        assert not adapted[name].get_delta_weight("shown").any()
+        assert "add_" in name
+    for name, change in lora.changes().items():
+        layer = adapted[name]
+        matrix = matrix_of(change, plain_weight(linear_of(text_to_video, name)))
         torch.testing.assert_close(layer.get_delta_weight("shown"), matrix, rtol=1e-5, atol=1e-6)
+        x = torch.randn(5, matrix.shape[1])
         with torch.no_grad():
             added = layer(x) - layer.get_base_layer()(x)
         torch.testing.assert_close(added, lora.acting(name, x), rtol=1e-4, atol=1e-5)

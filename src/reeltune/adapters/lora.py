@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear as LoraLinear
 from torch import Generator, Tensor, nn
 
 from reeltune.adapters.changes import Change, Decomposed, LowRank
@@ -47,12 +47,12 @@ class Lora:
     init_type: str = "default"
 
     @functools.cached_property
-    def layers(self) -> dict[str, LoraLayer]:
+    def layers(self) -> dict[str, LoraLinear]:
         """The adapted layers by their names in the transformer."""
         return {
             name: module
             for name, module in self.transformer.named_modules()
-            if isinstance(module, LoraLayer) and ADAPTER in module.lora_A
+            if isinstance(module, LoraLinear) and ADAPTER in module.lora_A
         }
 
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -174,26 +174,24 @@ def _attach(transformer: nn.Module, config: LoraConfig) -> None:
 
 
 @torch.no_grad()
-def _start(layer: LoraLayer, init_type: str, generator: Generator) -> None:
+def _start(layer: LoraLinear, init_type: str, generator: Generator) -> None:
     """Replace PEFT's parts of a layer by ours, which hold the start."""
     layer.cast_input_dtype_enabled = False
-    base, scale = layer.get_base_layer(), layer.scaling[ADAPTER]
+    base, rank, scale = layer.get_base_layer(), layer.r[ADAPTER], layer.scaling[ADAPTER]
     assert isinstance(base, nn.Linear)
     if init_type in FROM_BASE:
-        first, second = FROM_BASE[init_type](plain_weight(base).float(), layer.r[ADAPTER], scale, generator)
+        first, second = FROM_BASE[init_type](plain_weight(base).float(), rank, scale, generator)
         down, up = MovedDown(first), MovedUp(second)
     else:
-        place = layer.lora_A[ADAPTER].weight.device
-        shape = (layer.r[ADAPTER], layer.in_features)
-        down = CastingLinear(DRAWN[init_type](shape, generator).to(place))
-        up = CastingLinear(torch.zeros(layer.out_features, layer.r[ADAPTER], device=place))
+        drawn, place = DRAWN[init_type]((rank, base.in_features), generator), base.weight.device
+        down, up = CastingLinear(drawn.to(place)), CastingLinear(torch.zeros(base.out_features, rank, device=place))
     layer.lora_A[ADAPTER], layer.lora_B[ADAPTER] = down, up
     if layer.use_dora[ADAPTER]:
         layer.lora_magnitude_vector[ADAPTER] = RowLengths(base.weight, down, up, scale)
 
 
 @torch.no_grad()
-def _change(layer: LoraLayer) -> Change:
+def _change(layer: LoraLinear) -> Change:
     pair = LowRank(down_of(layer).acting().detach(), up_of(layer).acting().detach(), layer.scaling[ADAPTER])
     lengths = lengths_of(layer)
     return pair if lengths is None else Decomposed(pair, lengths.detach()[:, None])

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
@@ -49,11 +49,11 @@ class _Silent(nn.Module):
 
 
 @torch.no_grad()
-def added_by(layer: LoraLayer, x: Float[Tensor, "n in"]) -> Float[Tensor, "n out"]:
+def added_by(layer: LoraLinear, x: Float[Tensor, "n in"]) -> Float[Tensor, "n out"]:
     """Return what a LoRA layer's own forward adds to its base's output, for float32 inputs, in evaluation."""
     x = x.to(up_of(layer).weight.device)
     if lengths_of(layer) is None:
-        with in_evaluation(layer), _on(layer, _Silent(layer.out_features)):
+        with in_evaluation(layer), _on(layer, _Silent(up_of(layer).out_features)):
             return layer(x)
     # The whole base is part of DoRA's answer. In float64, since a small change would be lost in the difference.
     base = _in_float64(layer.get_base_layer())
@@ -62,7 +62,7 @@ def added_by(layer: LoraLayer, x: Float[Tensor, "n in"]) -> Float[Tensor, "n out
 
 
 @contextmanager
-def _on(layer: LoraLayer, base: nn.Module) -> Iterator[None]:
+def _on(layer: LoraLinear, base: nn.Module) -> Iterator[None]:
     """Let a LoRA act on another base layer for as long as the block lasts."""
     own = layer.base_layer
     layer.base_layer = base

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear as LoraLinear
 
 from reeltune.adapters.changes import Change, Decomposed, LowRank
 from reeltune.adapters.lora_layers import ADAPTER, down_of, lengths_of, up_of
@@ -13,7 +13,7 @@ from reeltune.errors import ConfigError
 
 
 @torch.no_grad()
-def take_over(layers: Mapping[str, LoraLayer], changes: Mapping[str, Change]) -> None:
+def take_over(layers: Mapping[str, LoraLinear], changes: Mapping[str, Change]) -> None:
     """Let the layers act as the changes of the same names say, from where training goes on.
 
     A file's own scale is put into B. Raises ConfigError that names the first layer that does not fit, and changes
@@ -38,7 +38,7 @@ def refuse_two_starts(kind: str) -> None:
     )
 
 
-def _require_the_same_layers(layers: Mapping[str, LoraLayer], changes: Mapping[str, Change]) -> None:
+def _require_the_same_layers(layers: Mapping[str, LoraLinear], changes: Mapping[str, Change]) -> None:
     lacking = [name for name in layers if name not in changes]
     superfluous = [name for name in changes if name not in layers]
     for names, problem in ((lacking, "has nothing for"), (superfluous, "changes")):
@@ -51,7 +51,7 @@ def _require_the_same_layers(layers: Mapping[str, LoraLayer], changes: Mapping[s
             )
 
 
-def _fitting(name: str, layer: LoraLayer, change: Change) -> LowRank:
+def _fitting(name: str, layer: LoraLinear, change: Change) -> LowRank:
     """Return a change's pair. Raises ConfigError where it is of another kind or size than the layer's own."""
     is_dora = lengths_of(layer) is not None
     if isinstance(change, Decomposed) != is_dora:
@@ -71,7 +71,7 @@ def _fitting(name: str, layer: LoraLayer, change: Change) -> LowRank:
     return pair
 
 
-def _require_size(name: str, layer: LoraLayer, pair: LowRank) -> None:
+def _require_size(name: str, layer: LoraLinear, pair: LowRank) -> None:
     rank, own = pair.down.shape[0], layer.r[ADAPTER]
     if rank != own:
         raise ConfigError(f"init_lora: the file has rank {rank} at {name}, this run {own}. Set lora_rank={rank}.")

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from peft.tuners.lora import LoraLayer
+from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora.dora import DoraLinearLayer
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -114,22 +114,22 @@ def row_lengths(
     return torch.cat([(rows.float() + scale * (some @ down)).norm(dim=1) for rows, some in pieces])
 
 
-def half(layer: LoraLayer, which: str) -> CastingLinear:
+def half(layer: LoraLinear, which: str) -> CastingLinear:
     """Return a layer's `lora_A` or `lora_B` of the adapter in training."""
     found = getattr(layer, which)[ADAPTER]
     assert isinstance(found, CastingLinear)
     return found
 
 
-def down_of(layer: LoraLayer) -> CastingLinear:
+def down_of(layer: LoraLinear) -> CastingLinear:
     return half(layer, "lora_A")
 
 
-def up_of(layer: LoraLayer) -> CastingLinear:
+def up_of(layer: LoraLinear) -> CastingLinear:
     return half(layer, "lora_B")
 
 
-def lengths_of(layer: LoraLayer) -> nn.Parameter | None:
+def lengths_of(layer: LoraLinear) -> nn.Parameter | None:
     """Return a layer's magnitudes (out,), or None where it is no DoRA."""
     lengths = layer.lora_magnitude_vector
     return lengths[ADAPTER].weight if ADAPTER in lengths else None  # pyright: ignore[reportReturnType]

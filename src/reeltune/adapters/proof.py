@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ _PROBES = 3
 _MOVED = 0.02
 
 
+@runtime_checkable
 class Live(Protocol):
     """An adapter that acts on a transformer."""
 

@@ -62,7 +62,7 @@ class LycorisConfig(LayerSettings):
 
 
 def lycoris_of(value: str | dict[str, Any]) -> LycorisConfig:
-    """Read a description: an object, or the name of a JSON file that holds one.
+    """Read a description: an object, its JSON text, or the name of a JSON file that holds one.
 
     Raises ConfigError that lists every problem, with its line in a file.
     """

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reeltune.config.document import Document, KeyPath, read_document
+from reeltune.config.json_text import parse_json
 from reeltune.config.lycoris import LayerSettings, LycorisConfig, Preset
 from reeltune.config.lycoris_keys import (
     ALGO_NAMES,
@@ -59,6 +60,8 @@ class Reading:
 
 def read_lycoris(value: str | dict[str, Any]) -> tuple[LycorisConfig, list[Note]]:
     """Return what a description says, and notes of what in it changes nothing."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        value = _written_out(value)
     document = read_document(Path(value)) if isinstance(value, str) else None
     content = document.content if document else value
     name = str(document.path) if document else OPTION
@@ -75,6 +78,14 @@ def read_lycoris(value: str | dict[str, Any]) -> tuple[LycorisConfig, list[Note]
     reading.problems.raise_if_any()
     _note_unread(config, reading)
     return config, reading.notes
+
+
+def _written_out(text: str) -> Any:
+    """Return what a description on the command line says, given whole instead of the name of its file."""
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise ConfigError(f"{OPTION} is not JSON: {error}") from error
 
 
 def _own_tree(reading: Reading, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,8 +166,8 @@ def _objects(content: Mapping[str, Any]) -> Iterator[tuple[KeyPath, type[Section
     """Yield the objects that hold settings of layers: the description itself, and the entries of the maps."""
     yield (), LycorisConfig, {name: value for name, value in content.items() if name != "apply_preset"}
     preset = content.get("apply_preset")
-    for name in MAPS if isinstance(preset, dict) else ():
-        entries = preset.get(name)
+    for name in MAPS:
+        entries = preset.get(name) if isinstance(preset, dict) else None
         for entry, settings in entries.items() if isinstance(entries, dict) else ():
             if isinstance(settings, dict):
                 yield ("apply_preset", name, entry), LayerSettings, settings

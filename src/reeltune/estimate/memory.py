@@ -130,11 +130,13 @@ def training(
     storage: Storage = Storage(),
     trained: TrainedPart = "adapter",
     recomputation: Recomputation = "full",
+    rebuilt: int = 0,
     kept: Sequence[Part] = (),
 ) -> Amount:
     """Return what a step needs.
 
-    samples: that go through the model together. storage: of the base. kept: what earlier stages leave on the GPU.
+    samples: that go through the model together. storage: of the base. rebuilt: bytes that an adapter holds of weights
+    while it works. kept: what earlier stages leave on the GPU.
     """
     saved = saved_bytes(dimensions, tokens, trained=trained, recomputation=recomputation)
     live = 0 if recomputation == "none" else live_block_bytes(dimensions, tokens, trained=trained)
@@ -143,6 +145,7 @@ def training(
         ("trained weights, gradients, optimizer", weights.size_bytes),
         ("saved activations", samples * saved),
         ("block at work", samples * live),
+        ("weights that the adapter rebuilds", rebuilt),
         *kept,
         ("overhead", TRAINING_BYTES),
     )

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from reeltune.families.quantizing import UNCHANGED, Quantizing
 from reeltune.families.stored_tensors import StoredTensors
-from reeltune.families.weights import shortened
+from reeltune.families.weight_files import shortened
+from reeltune.families.weights import require_finite
 
 
 def read_tensors(
@@ -37,6 +38,7 @@ def read_tensors(
         place = quantizing.first_place(device) if layer in to_quantize else device
         for name in names:
             value = stored.read(name_in_file(name), place, number_type(name))
+            require_finite(name_in_file(name), value)
             set_module_tensor_to_device(module, name, place, value=value, dtype=value.dtype)
         if layer in to_quantize:
             quantizing.finish(module, layer, device)

@@ -24,6 +24,8 @@ _NAME = re.compile(
 _LARGEST_HEADER = 100_000_000
 """Bytes; the format allows no longer one."""
 _LFS_POINTER = b"version https://git-lfs"
+_NAMED = 3
+"""Tensors that are named in a message; of the others only the number is given."""
 
 
 @dataclass(frozen=True)
@@ -160,3 +162,9 @@ def _parse_header(content: bytes) -> Header:
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError("has a damaged header") from error
     return Header(shapes, file_bytes=8 + len(content) + end)
+
+
+def shortened(problems: list[str]) -> list[str]:
+    """Return the first problems of a kind, and how many more there are."""
+    rest = len(problems) - _NAMED
+    return problems if rest <= 0 else [*problems[:_NAMED], f"and {rest} more of this kind"]

@@ -58,7 +58,7 @@ QUICKSTART = (
         "The prompts are rendered once with the bare base model before the first step, for comparison.",
     ),
     Row({"output_dir": "output/wan"}, "The folder of the run; its last part names the adapter file."),
-    Row({"lora_type": "standard"}, "LoRA as PEFT defines it. Deepened later: LyCORIS adapters."),
+    Row({"lora_type": "standard"}, "LoRA as PEFT defines it; `lycoris` trains what lycoris_config describes."),
     Row(
         {"lycoris_config": "config/wan/lycoris_config.json"},
         "Not read beside lora_type standard, which the plan points out.",
@@ -89,7 +89,7 @@ QUICKSTART = (
         "Losses and videos go to Weights & Biases; without a login the run is kept on disk, without the package losses "
         "go to metrics.csv. Deepened later: videos in tensorboard.",
     ),
-    Row({"model_type": "lora"}, "An adapter is trained. Deepened later: training all weights."),
+    Row({"model_type": "lora"}, "An adapter is trained; `full` trains all weights of the transformer."),
     Row(
         {"pretrained_model_name_or_path": "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"},
         "The base model: a hub repository, a folder, or one .safetensors file.",

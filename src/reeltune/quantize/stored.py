@@ -1,4 +1,4 @@
-"""What a module's tensors take, as they are stored, and which of its layers are quantized."""
+"""What a module's weights take as they are stored, and which of its layers are quantized."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 
 def stored_bytes(module: nn.Module) -> int:
-    """Return the size of all parameters and buffers; what is under several names counts once."""
-    return sum(size for tensor in (*module.parameters(), *module.buffers()) for size in _sizes(tensor))
+    """Return the size of all parameters; one that is under several names counts once."""
+    return sum(size for parameter in module.parameters() for size in _sizes(parameter))
 
 
 def quantized_layers(module: nn.Module) -> dict[str, nn.Linear]:

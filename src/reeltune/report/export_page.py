@@ -15,6 +15,10 @@ EXACT = 1e-4
 """A smaller share of a change is what summing in another order leaves."""
 
 
+MUCH = 0.05
+"""A larger share is worth a word: small changes of large weights are lost in 8 bits of precision."""
+
+
 def export_lines(exported: Exported, paper: Paper) -> list[Text]:
     """Return the lines."""
     exported = printable(exported, paper.encoding)
@@ -34,7 +38,8 @@ def _proof(exported: Exported) -> str:
     layers = f"Read back: it changes {exported.changed} layers as the adapter does"
     if exported.error < EXACT:
         return f"{layers}."
-    return f"{layers}, but for rounding to {exported.number_type}, which is {100 * exported.error:.2g} % of the change."
+    advice = "; --dtype float32 keeps all of it" if exported.error > MUCH else ""
+    return f"{layers}, but for rounding to {exported.number_type}: {100 * exported.error:.2g} % of the change{advice}."
 
 
 def _belongs(exported: Exported) -> str:

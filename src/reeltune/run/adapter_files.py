@@ -144,9 +144,9 @@ def _fits_in_words(models: Sequence[Candidate], file: AdapterFile, blocks: Seque
         return in_words(models, facts)
     numbers = [block.number for block in blocks if block.number is not None]
     width = _width(file.changes, facts)
-    wide = f"{width} wide, " if width else ""
-    depth = f"with a block {max(numbers)}" if numbers else "of any depth"
-    return f"no released model: a transformer {wide}{depth}"
+    wide = f" {width} wide" if width else ""
+    deep = f" with {1 + max(numbers)} blocks or more" if numbers else ""
+    return f"no released model, but a transformer{wide}{deep}"
 
 
 def _width(changes: Mapping[str, Change], facts: Facts) -> int | None:

@@ -27,7 +27,7 @@ from reeltune.adapters.changes import (
     Scaling,
     matrix_of,
 )
-from reeltune.adapters.layouts import Stretched
+from reeltune.adapters.layouts import Stretched, size_of
 from reeltune.contracts.adapter_report import Strength
 
 
@@ -99,8 +99,11 @@ def _generalized(change: Generalized) -> float:
 
 
 def _built(change: Change) -> float:
-    """Build D, which needs nothing of the base's weight but its number type."""
-    return _norm(matrix_of(change, torch.zeros(1, 1)))
+    """Build D, which needs nothing of the base's weight but its number type and its shape."""
+    outputs, inputs = size_of(change)
+    assert outputs
+    assert inputs
+    return _norm(matrix_of(change, torch.zeros(()).expand(outputs, inputs)))
 
 
 SIZES: Mapping[type, Callable[[Any], float]] = {

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reeltune.config.adapter_contradictions import FROM_BASE
 from reeltune.config.lycoris import lycoris_of
 from reeltune.config.lycoris_choice import LycorisLayer, chosen_for_lycoris
 from reeltune.config.root import Config
 from reeltune.config.targets import chosen_layers
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.layers import LinearLayer
+from reeltune.errors import ConfigError
 from reeltune.families import family_facts, family_layers
+from reeltune.run.trained_words import result_kind
 
 
 def check_trained(config: Config) -> None:
-    """Refuse an adapter whose targets, blocks or preset match nothing, where the base's layers are known by now.
+    """Refuse an adapter that does not fit the base, where the base's layers are known by now.
 
-    Raises ConfigError.
+    Raises ConfigError for targets, blocks or a preset that match nothing, and a rank that a start cannot have.
     """
-    trained_layers(config)
+    layers = trained_layers(config)
+    if result_kind(config) == "lora" and config.adapter.lora_init_type in FROM_BASE:
+        _require_directions(config, layers)
 
 
 def trained_layers(config: Config) -> tuple[LinearLayer, ...]:
@@ -44,3 +49,13 @@ def lycoris_among(config: Config, layers: Sequence[LinearLayer], facts: Facts) -
     if not layers:
         return ()
     return chosen_for_lycoris(layers, lycoris_of(config.adapter.lycoris_config), facts)
+
+
+def _require_directions(config: Config, layers: Sequence[LinearLayer]) -> None:
+    rank, kind = config.adapter.lora_rank, config.adapter.lora_init_type
+    for layer in layers:
+        if rank > (most := min(layer.inputs, layer.outputs)):
+            raise ConfigError(
+                f"lora_rank is {rank}, and {layer.name} has {most} directions for lora_init_type={kind} to start from. "
+                f"Set lora_rank={most} or less, or lora_init_type=default."
+            )

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from reeltune.contracts.adapter_report import Contents
 from reeltune.errors import ModelError
+from reeltune.families.formats import name_problem
 from reeltune.families.weight_files import Shape, length_problem
 
 NUMBER_TYPES = {
@@ -44,12 +45,6 @@ def read_stored(files: Sequence[Path]) -> dict[str, Stored]:
     return {name: stored for file in files for name, stored in _read(file).items()}
 
 
-def read_metadata(file: Path) -> dict[str, str]:
-    """Return what a file says of itself."""
-    with _opened(file) as tensors:
-        return dict(tensors.metadata() or {})
-
-
 def contents_of(place: Path, files: Sequence[Path]) -> Contents:
     """Return how much is in files. place: what they are called together.
 
@@ -77,6 +72,8 @@ def _read(file: Path) -> dict[str, Stored]:
 
 
 def _opened(file: Path) -> safe_open:
+    if problem := name_problem(file):
+        raise ModelError(problem)
     if problem := length_problem(file):
         raise ModelError(f"{file} {problem}. Fetch it again from where it came.")
     try:

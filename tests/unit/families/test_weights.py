@@ -98,7 +98,7 @@ def test_every_problem_is_named_at_once(sharded: Path) -> None:
         (lambda data: data + b"x", "is damaged"),
         (lambda data: data[:8] + b"x" + data[9:], "has a damaged header"),
         (lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "is a git-lfs pointer"),
-        (lambda data: b"<!doctype html>" * 50, "no safetensors file"),
+        (lambda data: b"<!doctype html>" * 50, "is no safetensors file, but a web page"),
     ],
 )
 @pytest.mark.parametrize("component", ["transformer", "vae", "text_encoder"])

@@ -1,8 +1,9 @@
 """Adapter files as other programs read them: the layouts of diffusers, ComfyUI and lycoris-lora, in both directions."""
 
 from reeltune.adapters.about import Layout
-from reeltune.adapters.layouts.fit import check_fit, size_of
+from reeltune.adapters.layouts.fit import check_fit
 from reeltune.adapters.layouts.reading import AdapterFile, read_adapter
+from reeltune.adapters.layouts.sizes import size_of
 from reeltune.adapters.layouts.stretched import Stretched
 from reeltune.adapters.layouts.writing import WeightOf, kind_of, no_rule, write_adapter
 

@@ -51,7 +51,7 @@ class Form:
     def chosen(self, parts: Parts) -> tuple[str, ...] | None:
         """Return the set of needed tensors that these make up, or come nearest to; None for another form's tensors."""
         begun = [names for names in self.needed if any(name in parts for name in names)]
-        return min(begun, key=lambda names: sum(name not in parts for name in names), default=None)
+        return min(begun, key=lambda names: sum(-1 if name in parts else 1 for name in names), default=None)
 
 
 def _read_low_rank(parts: Parts, scale: float) -> Change:

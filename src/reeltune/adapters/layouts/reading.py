@@ -22,6 +22,7 @@ from reeltune.adapters.about import Layout, read_metadata
 from reeltune.adapters.changes import Butterfly, Change, Decomposed, Rotation
 from reeltune.adapters.layouts.forms import DORA, ENDINGS, FORMS, Form, Parts
 from reeltune.adapters.layouts.names import PREFIXES, Names
+from reeltune.adapters.layouts.sizes import require_whole
 from reeltune.adapters.layouts.stretched import Stretched
 from reeltune.contracts.facts import Facts
 from reeltune.errors import ModelError
@@ -169,10 +170,12 @@ def _change(
         what = f"lacks {', '.join(sorted(missing))}" if missing else f"has {', '.join(sorted(extra))} as well"
         raise ModelError(f"{path}: layer {name} has {', '.join(needed)} of a change, but {what}")
     try:
-        change = form.read(parts, scale_of(name, parts[needed[0]].shape[0]))
+        change = _in_our_units(form.read(parts, scale_of(name, parts[needed[0]].shape[0])), layout)
+        change = _with_lengths(change, parts, over_base=bool(about.get(OVER_BASE)))
+        require_whole(change)
     except (RuntimeError, IndexError, ValueError) as error:
         raise ModelError(f"{path}: layer {name} has tensors of other shapes than its kind needs: {error}") from error
-    return _with_lengths(_in_our_units(change, layout), parts, over_base=bool(about.get(OVER_BASE)))
+    return change
 
 
 def _form(path: Path, name: str, parts: Parts) -> tuple[Form, tuple[str, ...]]:

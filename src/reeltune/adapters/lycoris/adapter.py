@@ -34,9 +34,12 @@ class Adapted:
 class Lycoris:
     """An adapter whose changes are added to the outputs of a transformer's layers.
 
-    adapted: by the layers' dotted names. multiplier: strength while it is trained, included in what `changes` gives.
+    transformer: its training mode says whether anything is dropped. adapted: by the layers' dotted names.
+    multiplier: strength while it is trained, included in what `changes` gives.
     """
 
+    transformer: nn.Module
+    transformer: nn.Module
     adapted: Mapping[str, Adapted]
     multiplier: float = 1.0
     dropouts: Dropouts = field(default_factory=Dropouts)
@@ -122,11 +125,13 @@ class Lycoris:
         return change_of(one.module, one.settings, multiplier=self.multiplier, training=training)
 
     def _hook(self, one: Adapted) -> Callable[[nn.Module, Any, Tensor], Tensor | None]:
-        def hook(layer: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
+        def hook(_: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
             if not self._acts:
                 return None
-            change = self._change(one, training=layer.training)
+            # Not the layer's own mode: quanto's layers come up in training mode, whatever they replace.
+            training = self.transformer.training
+            change = self._change(one, training=training)
             added = change.added(base_of(one.layer, inputs[0], output, change=change))
-            return output + (self.dropouts.thinned(added) if layer.training else added)
+            return output + (self.dropouts.thinned(added) if training else added)
 
         return hook

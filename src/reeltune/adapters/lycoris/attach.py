@@ -37,4 +37,4 @@ def attach_lycoris(
         layer = linear_of(transformer, one.layer.name)
         adapted[one.layer.name] = Adapted(layer, modules[one.layer.name].to(layer.weight.device), one.settings)
     dropouts = Dropouts(config.dropout, config.rank_dropout, config.module_dropout)
-    return Lycoris(adapted, config.multiplier, dropouts)
+    return Lycoris(transformer, adapted, config.multiplier, dropouts)

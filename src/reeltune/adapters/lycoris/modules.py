@@ -48,7 +48,7 @@ def _kinds() -> dict[str, Any]:
 def _made(kinds: dict[str, Any], layer: nn.Linear, one: LycorisLayer) -> nn.Module:
     settings = one.settings
     # Nothing but DoRA reads the weight: for the rest, memory that is never touched stands in for it.
-    stand_in = nn.utils.skip_init(nn.Linear, layer.in_features, layer.out_features, bias=layer.bias is not None)
+    stand_in: Any = nn.utils.skip_init(nn.Linear, layer.in_features, layer.out_features, bias=layer.bias is not None)
     if settings.weight_decompose:
         _refuse_quantized(layer, one.layer.name)
         with torch.no_grad():

@@ -13,7 +13,7 @@ from reeltune.families.loading import frozen, reported_loading
 from reeltune.families.sources import Source, component_folder, read_config
 from reeltune.families.wan.vae_file import VaeFile
 from reeltune.families.wan.variants import refuse_other_autoencoders
-from reeltune.families.weight_files import variant_there, whole_again
+from reeltune.families.weight_files import variant_there, weight_files, whole_again
 from reeltune.families.weights import blank, check_tensors, weights_folder
 
 _build = AutoencoderKLWan.from_config
@@ -36,23 +36,20 @@ def find_vae(source: Source, file: VaeFile | None, *, base: Source, variant: str
 def load_vae(
     vae: Path | VaeFile, device: torch.device, *, variant: str | None = None, dtype: torch.dtype = torch.float32
 ) -> AutoencoderKLWan:
-    """Return the autoencoder, frozen, on the device. variant: taken where a folder has it."""
-    if isinstance(vae, VaeFile):
-        return _load_file(vae, device, dtype)
-    with reported_loading("autoencoder", vae):
-        there = variant_there(vae, variant)
-        return frozen(AutoencoderKLWan.from_pretrained(vae, dtype=dtype, variant=there), device)
+    """Return the autoencoder, frozen, on the device, equal to what diffusers loads. variant: where a folder has it.
 
-
-def _load_file(file: VaeFile, device: torch.device, dtype: torch.dtype) -> AutoencoderKLWan:
-    names = file.names()
-    with reported_loading("autoencoder", file.path):
+    Raises ModelError.
+    """
+    file = vae if isinstance(vae, VaeFile) else None
+    place = vae.path if isinstance(vae, VaeFile) else vae
+    names = file.names() if file else {}
+    with reported_loading("autoencoder", place):
         with init_empty_weights():
-            module = _build(dict(file.config))
+            module = _build(dict(file.config) if file else read_config(place))
         assert isinstance(module, AutoencoderKLWan)
         read_tensors(
             module,
-            [file.path],
+            [place] if file else weight_files(place, variant_there(place, variant)),
             device=device,
             number_type=lambda name: dtype,
             name_in_file=lambda name: names.get(name, name),

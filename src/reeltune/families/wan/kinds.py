@@ -51,7 +51,7 @@ def refuse_other_kinds(path: Path, names: Collection[str]) -> None:
             raise not_supported(str(path), kind, advice)
     # Its experts have the shapes of Wan 2.1 14B.
     if _OF_22.search(path.name):
-        raise not_supported(str(path), "a Wan 2.2 model or one of its two experts, by its file name")
+        raise not_supported(str(path), "a Wan 2.2 model, or one of the two experts of Wan 2.2, by its file name")
 
 
 def no_transformer(path: Path, names: Collection[str]) -> ModelError:

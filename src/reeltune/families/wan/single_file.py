@@ -17,7 +17,7 @@ from typing import Any
 from reeltune.errors import ModelError, listed
 from reeltune.families.wan.kinds import OTHER_PARTS, no_transformer, refuse_other_kinds
 from reeltune.families.wan.variants import LARGE, RELEASED, SMALL, WAN_21, not_supported
-from reeltune.families.weight_files import Shape, header_shapes, whole_again
+from reeltune.families.weight_files import Shape, header_shapes, shortened, whole_again
 
 _PREFIXES = ("", "model.diffusion_model.", "diffusion_model.", "transformer.")
 _NAMES = (
@@ -125,6 +125,8 @@ def look_into(path: Path, base: Mapping[str, Any] | None = None) -> SingleFile:
         raise no_transformer(path, shapes)
     if len(file.known()) < len(_NEEDED):
         raise _incomplete(file)
+    if empty := [f"{name} is empty" for name, shape in file.own_shapes().items() if 0 in shape]:
+        raise ModelError(f"{listed(str(path), shortened(empty))}\n{whole_again(path)}")
     return _sized(file, base)
 
 

@@ -9,10 +9,11 @@ from reeltune.contracts.clip import Bucket
 from reeltune.contracts.dimensions import Dimensions
 from reeltune.contracts.outlook import MemoryNeed
 from reeltune.estimate import memory
-from reeltune.estimate.flops import TrainedPart
 from reeltune.estimate.memory import Amount, Part, Storage, TrainedWeights
 from reeltune.estimate.optimizers import state_bytes
+from reeltune.estimate.rebuilt import rebuilt_bytes
 from reeltune.run.outlook.basis import Basis
+from reeltune.run.trained_layers import lycoris_among
 
 KNOWN_TEXT_WIDTH = 4096
 """Of the released models' text encoder. A model that reads other texts has encoders whose size is not known here."""
@@ -82,8 +83,9 @@ def _training(basis: Basis, size: Dimensions, bucket: Bucket, *, kept: tuple[Par
         samples=basis.config.training.train_batch_size,
         weights=_weights(basis, size),
         storage=_storage(basis),
-        trained=_trained(basis),
+        trained=basis.trained_part,
         recomputation=basis.recomputation,
+        rebuilt=_rebuilt(basis),
         kept=kept,
     )
 
@@ -110,13 +112,16 @@ def _text_storage(basis: Basis) -> Storage:
     return Storage(basis.value_bytes, basis.config.model.text_encoder_1_precision)
 
 
-def _trained(basis: Basis) -> TrainedPart:
-    return "full" if basis.config.model.model_type == "full" else "adapter"
-
-
 def _weights(basis: Basis, size: Dimensions) -> TrainedWeights:
     training = basis.config.training
     states, average = state_bytes(training.optimizer), 4 if training.use_ema else 0
-    if _trained(basis) == "full":
+    if basis.trained_part == "full":
         return memory.whole_model(size, value_bytes=basis.value_bytes, states=states, average=average)
     return TrainedWeights(basis.trained_parameters or 0, states, average)
+
+
+def _rebuilt(basis: Basis) -> int:
+    if basis.trained_part == "full" or basis.config.adapter.lora_type == "standard":
+        return 0
+    chosen = lycoris_among(basis.config, basis.base_layers, basis.facts)
+    return rebuilt_bytes(chosen, recomputed=basis.recomputation != "none")

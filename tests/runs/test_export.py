@@ -1,0 +1,277 @@
+"""`reeltune export`: an adapter in another layout does the same; merged into its base, it is their sum.
+
+What is written is read by the stock classes, and compared with what the libraries' own loaders make of the adapter.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import WanTransformer3DModel
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from helpers.adapters import KINDS, about, changes_for
+from helpers.light import track
+from reeltune.adapters.changes import Change, matrix_of
+from reeltune.adapters.layers import layers_of
+from reeltune.adapters.layouts import Layout, read_adapter, write_adapter
+from reeltune.adapters.wearing import wearing
+from reeltune.cli.main import main
+from reeltune.config.model import ModelOptions
+from reeltune.contracts.adapter_report import Exported
+from reeltune.demo.model import make_transformer
+from reeltune.errors import CheckpointError, ConfigError, ModelError
+from reeltune.families import family_facts
+from reeltune.families.opening import open_transformer
+from reeltune.run import convert as converting
+from reeltune.run.base_model import base_options
+from reeltune.run.exports import export
+
+FACTS = family_facts(ModelOptions())
+LAYERS = [layer for layer in layers_of(make_transformer(1)) if ".attn" in layer.name]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformer of one block in a folder, float32. Read only."""
+    folder = tmp_path_factory.mktemp("base") / "base"
+    torch.manual_seed(1)
+    make_transformer(1).save_pretrained(folder)
+    return folder
+
+
+def written(folder: Path, kind: str, layout: Layout, **known: object) -> Path:
+    path = folder / "adapter.safetensors"
+    write_adapter(path, changes_for(LAYERS, kind), layout, about(**known), FACTS)
+    return path
+
+
+def exported(file: Path, format: str, **words: Any) -> Exported:
+    usual = {"output": None, "base": None, "strength": 1.0, "number_type": None}
+    return export(file, format=format, track=track, **{**usual, **words})
+
+
+def answer(transformer: WanTransformer3DModel) -> Tensor:
+    """Return what a transformer answers to fixed inputs."""
+    generator = torch.Generator().manual_seed(2)
+    inputs = {
+        "hidden_states": torch.randn(1, 16, 2, 4, 4, generator=generator),
+        "timestep": torch.tensor([500.0]),
+        "encoder_hidden_states": torch.randn(1, 6, 32, generator=generator),
+    }
+    with torch.no_grad():
+        return transformer(**inputs, return_dict=False)[0]
+
+
+def stock(folder: Path) -> WanTransformer3DModel:
+    return WanTransformer3DModel.from_pretrained(folder).eval()
+
+
+@contextmanager
+def with_lora(file: Path, base: Path) -> Iterator[WanTransformer3DModel]:
+    """The base with a LoRA by diffusers' own loader."""
+    transformer = stock(base)
+    with safe_open(file, framework="pt") as content:
+        metadata = content.metadata()
+    assert metadata
+    transformer.load_lora_adapter(load_file(file), prefix="transformer")
+    yield transformer
+
+
+@contextmanager
+def with_lycoris(file: Path, base: Path) -> Iterator[WanTransformer3DModel]:
+    """The base with a LyCORIS adapter by that library's own loader."""
+    from lycoris import create_lycoris_from_weights
+
+    transformer = stock(base)
+    network, _ = create_lycoris_from_weights(1.0, str(file), transformer)
+    assert network is not None
+    network.apply_to()
+    yield transformer
+
+
+@pytest.mark.parametrize(
+    ("kind", "layout", "loaded"), [("LoRA", "diffusers", with_lora), ("LoKr", "lycoris", with_lycoris)]
+)
+def test_a_merged_model_is_base_and_adapter(
+    kind: str, layout: Layout, loaded: Any, base: Path, tmp_path: Path
+) -> None:
+    file = written(tmp_path, kind, layout, base_model=str(base))
+    result = exported(file, "merged")
+    with loaded(file, base) as transformer:
+        wanted = answer(transformer)
+    got = answer(stock(Path(result.path)))
+    # float32, one block: summing W + D first or last.
+    torch.testing.assert_close(got, wanted, atol=2e-5, rtol=1e-4)
+    assert (got - answer(stock(base))).abs().max() > 1e-2
+    assert (result.changed, result.number_type, result.transformer_class) == (8, "float32", "WanTransformer3DModel")
+    assert result.error < 1e-4
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("LoRA", "LoKr", "DoRA")])
+def test_every_kind_can_be_merged(kind: str, base: Path, tmp_path: Path) -> None:
+    file = written(tmp_path, kind, "lycoris")
+    merged = open_transformer(base_options(exported(file, "merged", base=str(base), strength=0.5).path))
+    transformer = open_transformer(base_options(str(base)))
+    for name, change in changes_for(LAYERS, kind).items():
+        weight = transformer.get_submodule(name).weight
+        wanted = weight + 0.5 * matrix_of(change, weight)
+        torch.testing.assert_close(merged.get_submodule(name).weight, wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_one_file_for_comfyui_holds_the_same_numbers(base: Path, tmp_path: Path) -> None:
+    file = written(tmp_path, "LoRA", "diffusers", base_model=str(base))
+    folder, single = (Path(exported(file, format).path) for format in ("merged", "merged-comfyui"))
+    assert (folder.name, single.name) == ("adapter-merged", "adapter-merged-comfyui.safetensors")
+    tensors = load_file(single)
+    assert {"model.diffusion_model.blocks.0.self_attn.q.weight", "model.diffusion_model.head.modulation"} <= set(tensors)
+    own = load_file(folder / "diffusion_pytorch_model.safetensors")
+    assert len(own) == len(tensors)
+    same = tensors["model.diffusion_model.blocks.0.cross_attn.o.weight"]
+    assert torch.equal(same, own["blocks.0.attn2.to_out.0.weight"])
+
+
+@pytest.mark.parametrize(("number_type", "dtype"), [(None, torch.bfloat16), ("fp16", torch.float16)])
+def test_a_merged_model_has_the_number_type_of_its_base(
+    number_type: str | None, dtype: torch.dtype, base: Path, tmp_path: Path
+) -> None:
+    """Each changed weight is summed in float32 and rounded once."""
+    half = tmp_path / "half"
+    torch.nn.Module.to(stock(base), torch.bfloat16).save_pretrained(half)
+    file = written(tmp_path, "LoRA", "diffusers")
+    result = exported(file, "merged", base=str(half), number_type=number_type)
+    assert result.number_type == str(dtype).removeprefix("torch.")
+    before, after = (load_file(folder / "diffusion_pytorch_model.safetensors") for folder in (half, Path(result.path)))
+    for name, change in changes_for(LAYERS, "LoRA").items():
+        weight = before[f"{name}.weight"].float()
+        assert torch.equal(after[f"{name}.weight"], (weight + matrix_of(change, weight)).to(dtype))
+    assert after["blocks.0.ffn.net.2.weight"].dtype == dtype
+    assert 1e-4 < result.error < 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_layout_that_has_a_rule_does_the_same(kind: str, base: Path, tmp_path: Path) -> None:
+    first: Layout = "diffusers" if kind in ("LoRA", "DoRA") else "lycoris"
+    file, wanted = written(tmp_path, kind, first), answer_with(changes_for(LAYERS, kind), base)
+    for layout in ("diffusers", "comfyui", "lycoris"):
+        if kind not in ("LoRA", "DoRA") and layout == "diffusers" or (kind, layout) == ("IA3", "comfyui"):
+            with pytest.raises(ConfigError, match="has no rule for .*Type: --format .*merged"):
+                exported(file, layout)
+            continue
+        result = exported(file, layout, base=str(base), output=tmp_path / f"{layout}.safetensors")
+        got = answer_with(read_adapter(Path(result.path), FACTS).changes, base)
+        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+        # And back again, which needs the base where ComfyUI counts DoRA's lengths otherwise.
+        back = exported(Path(result.path), first, base=str(base), output=tmp_path / f"{layout}-back.safetensors")
+        got = answer_with(read_adapter(Path(back.path), FACTS).changes, base)
+        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+
+
+def answer_with(changes: Mapping[str, Change], base: Path) -> Tensor:
+    transformer = stock(base)
+    with wearing(transformer, changes):
+        return answer(transformer)
+
+
+def test_what_the_file_says_of_itself_goes_along(tmp_path: Path) -> None:
+    known = {"rank": 4, "alpha": 2.0, "step": 9, "title": "cartoons", "targets": ("attention",), "data": {"samples": 3}}
+    file = written(tmp_path, "LoRA", "diffusers", **known)
+    said = read_adapter(Path(exported(file, "comfyui").path), FACTS).about
+    assert {name: said[name] for name in ("base_model", "base_fingerprint", "step", "title", "alpha", "data")} == {
+        "base_model": "owner/base",
+        "base_fingerprint": "f00d",
+        **{name: known[name] for name in ("step", "title", "alpha", "data")},
+    }
+
+
+def test_a_smaller_file_is_rounded_and_says_so(tmp_path: Path) -> None:
+    file = written(tmp_path, "LoKr", "lycoris")
+    result = exported(file, "comfyui", number_type="bf16")
+    types = {tensor.dtype for tensor in load_file(result.path).values() if tensor.ndim}
+    assert types == {torch.bfloat16}
+    assert 1e-4 < result.error < 2**-7
+
+
+def test_strength_is_multiplied_in(tmp_path: Path) -> None:
+    weight = torch.zeros(64, 64)
+    for kind, layout in (("LoRA", "comfyui"), ("LoKr", "comfyui"), ("IA3", "lycoris")):
+        (tmp_path / kind).mkdir()
+        file = written(tmp_path / kind, kind, "lycoris")
+        result = exported(file, layout, strength=0.25, output=tmp_path / kind / "weaker.safetensors")
+        weaker, changes = read_adapter(Path(result.path), FACTS).changes, changes_for(LAYERS, kind)
+        for name, change in changes.items():
+            torch.testing.assert_close(matrix_of(weaker[name], weight + 1), 0.25 * matrix_of(change, weight + 1))
+    (tmp_path / "OFT").mkdir()
+    with pytest.raises(ConfigError, match="OFT cannot be made stronger or weaker"):
+        exported(written(tmp_path / "OFT", "OFT", "lycoris"), "comfyui", strength=0.5)
+
+
+def test_a_file_that_does_otherwise_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, "LoRA", "diffusers")
+    right = converting.write_adapter
+
+    def wrong(path: Path, changes: Mapping[str, Change], *words: Any, **more: Any) -> None:
+        right(path, {name: converting.scaled(change, 1.001) for name, change in changes.items()}, *words, **more)
+
+    monkeypatch.setattr(converting, "write_adapter", wrong)
+    with pytest.raises(CheckpointError, match="changed otherwise than by the adapter"):
+        exported(file, "comfyui")
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter.safetensors"]
+
+
+def test_nothing_is_replaced_and_errors_say_what_to_type(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, "LoRA", "diffusers", base_model="")
+    assert main(["export", str(file), "--format", "comfyui"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{tmp_path / 'adapter-comfyui.safetensors'}")
+    assert "ComfyUI/models/loras" in said
+    (tmp_path / "DoRA").mkdir()
+    decomposed = str(written(tmp_path / "DoRA", "DoRA", "diffusers"))
+    for words, message in (
+        ([str(file), "--format", "comfyui"], "nothing is replaced. Type: --output"),
+        ([str(file), "--format", "merged"], "does not name the base that it was trained on. Type: --base"),
+        ([str(file), "--format", "merged", "--base", "./nowhere"], "./nowhere is not here. Type: --base"),
+        ([str(file), "--format", "merged", "--output", "a.safetensors"], "is a folder. Type: --output a"),
+        ([str(file), "--format", "lycoris", "--output", "a"], "is one file. Type: --output a.safetensors"),
+        ([str(file), "--format", "lycoris", "--strength", "nan"], "a number is needed"),
+        ([decomposed, "--format", "comfyui"], "the base is needed. Type: --base"),
+        ([str(base), "--format", "comfyui"], "is a whole transformer; an adapter file is needed"),
+    ):
+        assert main(["export", *words]) == 2, words
+        assert message in capsys.readouterr().err
+    assert main(["export", str(file), "--format", "comfyui", "surplus"]) == 2
+
+
+def test_an_adapter_for_another_base_is_not_merged(base: Path, tmp_path: Path) -> None:
+    deeper = [layer for layer in layers_of(make_transformer(2)) if ".attn" in layer.name]
+    file = tmp_path / "deeper.safetensors"
+    write_adapter(file, changes_for(deeper, "LoRA"), "diffusers", about(), FACTS)
+    with pytest.raises(ModelError, match="changes 8 layers that this base lacks"):
+        exported(file, "merged", base=str(base))
+    assert not (tmp_path / "deeper-merged").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_beside_a_file_that_is_read_only_is_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "locked").mkdir()
+    file = written(tmp_path / "locked", "LoRA", "diffusers")
+    (tmp_path / "locked").chmod(0o500)
+    monkeypatch.chdir(tmp_path)
+    assert exported(file, "comfyui").path == "adapter-comfyui.safetensors"
+
+
+def test_a_run_folder_gives_its_name(tmp_path: Path) -> None:
+    run = tmp_path / "cartoons"
+    run.mkdir()
+    written(run, "LoRA", "diffusers").rename(run / "pytorch_lora_weights.safetensors")
+    assert exported(run, "comfyui").path == str(run / "cartoons-comfyui.safetensors")

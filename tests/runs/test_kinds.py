@@ -1,0 +1,69 @@
+"""Whole runs of the kinds of training beside plain LoRA: they end, leave their files, and go on the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import WanPipeline, WanTransformer3DModel
+from safetensors.torch import load_file
+
+from helpers.cli import reeltune_here
+from helpers.tiny import TinyRun, copy_prepared
+
+pytest.importorskip("lycoris")
+
+WORDS = (
+    *("train", "--example", "tiny", "validation_prompt=", "max_train_steps=4", "checkpointing_steps=2"),
+    *("checkpoints_total_limit=9", "learning_rate=1e-2"),
+)
+LOKR = {
+    "algo": "lokr",
+    "multiplier": 1.0,
+    "full_matrix": True,
+    "linear_alpha": 1,
+    "factor": 16,
+    "apply_preset": {
+        "target_module": ["Attention", "FeedForward"],
+        "module_algo_map": {"Attention": {"factor": 16}, "FeedForward": {"factor": 8}},
+    },
+}
+KINDS = {
+    "lokr": ("lora_type=lycoris", "lycoris_config=lokr.json"),
+    "pissa": ("lora_init_type=pissa", "lora_rank=4"),
+    "full": ("model_type=full", "full_output=pipeline"),
+}
+FILES = {
+    "lokr": ("pytorch_lora_weights.safetensors", "lycoris_config.json", "comfyui/tiny-lora.safetensors"),
+    "pissa": ("pytorch_lora_weights.safetensors", "comfyui/tiny-lora.safetensors"),
+    "full": ("transformer/config.json", "comfyui/tiny-lora.safetensors", "pipeline/model_index.json"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_of_each_kind_leaves_its_files_and_goes_on_bit_for_bit(
+    kind: str, finished: TinyRun, tmp_path: Path
+) -> None:
+    run = copy_prepared(finished.place, tmp_path)
+    (run.place / "lokr.json").write_text(json.dumps(LOKR), encoding="utf-8")
+    ending = reeltune_here(*WORDS, *KINDS[kind], cwd=run.place)
+    assert ending.returncode == 0, ending.stderr
+    for name in FILES[kind]:
+        for place in (run.folder, run.folder / "ema", run.folder / "checkpoint-2"):
+            if place == run.folder or not name.startswith("pipeline"):
+                assert (place / name).is_file(), (place, name)
+    losses, trained = run.losses(), load_file(run.folder / "checkpoint-4/trainable.safetensors")
+    assert len(losses) == 4
+    again = reeltune_here(*WORDS, *KINDS[kind], "resume_from_checkpoint=checkpoint-2", cwd=run.place)
+    assert again.returncode == 0, again.stderr
+    assert [event["step"] for event in run.events("RunStarted")] == [0, 2]
+    assert run.losses() == losses
+    resumed = load_file(run.folder / "checkpoint-4/trainable.safetensors")
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in trained.items())
+    if kind == "full":
+        shown = WanPipeline.from_pretrained(run.folder / "pipeline").transformer
+        alone = WanTransformer3DModel.from_pretrained(run.folder / "transformer")
+        for name, tensor in alone.state_dict().items():
+            assert torch.equal(shown.state_dict()[name], tensor), name

@@ -1,0 +1,245 @@
+"""Every file that is written is proven: a fault in any layer, tensor, scale or name is found, in every layout."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from reeltune.adapters.about import About
+from reeltune.adapters.layers import layers_of
+from reeltune.adapters.lora import Lora, attach_lora
+from reeltune.adapters.proof import Live, prove, prove_before_training
+from reeltune.adapters.publish import AdapterPublisher
+from reeltune.config.adapter import AdapterOptions
+from reeltune.demo.model import make_transformer
+from reeltune.errors import CheckpointError
+from reeltune.families.wan.description import FACTS
+from reeltune.quantize.apply import quantize_linears
+from reeltune.quantize.rules import quantized_names
+
+LAYERS = ("blocks.0.attn1.to_q", "blocks.0.attn1.to_out.0", "blocks.0.ffn.net.0.proj", "proj_out")
+LYCORIS: dict[str, dict[str, Any]] = {
+    "lora": {"multiplier": 0.5, "algo": "lora"},
+    "loha": {"multiplier": 0.5, "algo": "loha"},
+    "lokr": {"multiplier": 0.5, "algo": "lokr", "factor": 4},
+    "lokr-whole": {"multiplier": 0.5, "algo": "lokr", "factor": 4, "full_matrix": True},
+    "lokr-both": {"multiplier": 0.5, "algo": "lokr", "factor": 8, "linear_dim": 1, "decompose_both": True},
+    "full": {"multiplier": 0.5, "algo": "full"},
+    "ia3": {"algo": "ia3"},
+    "dylora": {"multiplier": 0.5, "algo": "dylora", "block_size": 1},
+    "diag-oft": {"algo": "diag-oft"},
+    "diag-oft-limited": {"algo": "diag-oft", "constraint": 0.001},
+    "boft": {"algo": "boft", "linear_dim": 6, "rescaled": True},
+    "glora": {"multiplier": 0.5, "algo": "glora"},
+    "dora": {"algo": "lora", "weight_decompose": True},
+    "dora-lokr": {"algo": "lokr", "factor": 4, "weight_decompose": True},
+}
+WITHOUT_COMFYUI = {"ia3"}
+
+
+def base(dtype: torch.dtype = torch.float32) -> nn.Module:
+    torch.manual_seed(5)
+    return make_transformer(1).requires_grad_(False).to(dtype)
+
+
+def moved(adapter: Any) -> Any:
+    """Move every trained tensor at random, so that the adapter changes something."""
+    generator = torch.Generator().manual_seed(7)
+    tensors = adapter.trainable().items()
+    adapter.load(
+        {name: value.detach() + 0.1 * torch.randn(value.shape, generator=generator) for name, value in tensors}
+    )
+    return adapter
+
+
+def lora(transformer: nn.Module | None = None, **options: Any) -> Lora:
+    return moved(attach_lora(transformer or base(), AdapterOptions(lora_rank=4, **options), LAYERS, seed=1))
+
+
+def lycoris(kind: str, transformer: nn.Module | None = None) -> Any:
+    from reeltune.adapters.lycoris import attach_lycoris
+    from reeltune.config.lycoris import lycoris_of
+    from reeltune.config.lycoris_choice import chosen_for_lycoris
+
+    transformer = transformer or base()
+    config = lycoris_of({"multiplier": 1.0, "linear_dim": 4, "linear_alpha": 2, **LYCORIS[kind]})
+    everywhere = chosen_for_lycoris(layers_of(transformer), config, FACTS)
+    chosen = [one for one in everywhere if one.layer.name in LAYERS]
+    return moved(attach_lycoris(transformer, config, chosen, seed=1))
+
+
+def publisher(adapter: Live) -> AdapterPublisher:
+    main = "diffusers" if isinstance(adapter, Lora) else "lycoris"
+    return AdapterPublisher(
+        adapter, FACTS, lambda step: About("b", "f", "test", step=step, settings={"algo": "x"}), main
+    )
+
+
+ADAPTERS: dict[str, Callable[[], Any]] = {
+    "lora": lora,
+    "lora, alpha 1": functools.partial(lora, lora_alpha=1.0),
+    "dora": functools.partial(lora, use_dora=True),
+    "pissa": functools.partial(lora, lora_init_type="pissa"),
+    "olora": functools.partial(lora, lora_init_type="olora", lora_alpha=2.0),
+    **{f"lycoris {kind}": functools.partial(lycoris, kind) for kind in LYCORIS},
+}
+
+
+@pytest.mark.parametrize("kind", ADAPTERS)
+def test_files_of_every_kind_are_written_and_proven(kind: str, tmp_path: Path) -> None:
+    adapter = ADAPTERS[kind]()
+    publishing = publisher(adapter)
+    publishing.write(tmp_path, "my run", step=3)
+    written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert written == set(publishing.places("my run"))
+    has_comfyui = kind.removeprefix("lycoris ") not in WITHOUT_COMFYUI
+    assert (Path("comfyui/my run.safetensors") in written) == has_comfyui
+    assert (Path("lycoris_config.json") in written) == kind.startswith("lycoris")
+    assert publishing.places("my run")[0] == Path("pytorch_lora_weights.safetensors")
+    shown = publishing.write_main(tmp_path / "shown", step=3)
+    assert shown.read_bytes() == (tmp_path / "pytorch_lora_weights.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["lora", "pissa", "dora", "lycoris lokr", "lycoris boft"])
+def test_files_are_proven_before_the_first_step_and_the_adapter_is_left_as_it_was(kind: str) -> None:
+    adapter = ADAPTERS[kind]()
+    before = {name: tensor.detach().clone() for name, tensor in adapter.trainable().items()}
+    prove_before_training(publisher(adapter), adapter)
+    after = adapter.trainable()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["lora", "pissa", "dora", "lycoris lokr", "lycoris diag-oft", "lycoris dora"])
+def test_a_fresh_adapter_is_proven_on_every_base(kind: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    if kind.startswith("lycoris"):
+        adapter = lycoris(kind.removeprefix("lycoris "), base(dtype))
+    else:
+        options = {"lora": {}, "dora": {"use_dora": True}, "pissa": {"lora_init_type": "pissa"}}[kind]
+        adapter = attach_lora(base(dtype), AdapterOptions(lora_rank=4, **options), LAYERS, seed=1)
+    publisher(adapter).write(tmp_path, "fresh", step=0)
+
+
+@pytest.mark.parametrize("precision", ["int8-quanto", "fp8-torchao"])
+@pytest.mark.parametrize("kind", ["lora", "lokr", "ia3", "diag-oft", "glora"])
+def test_an_adapter_on_a_quantized_base_is_proven(kind: str, precision: str, tmp_path: Path) -> None:
+    pytest.importorskip("torchao" if "torchao" in precision else "optimum.quanto")
+    transformer = base()
+    quantize_linears(transformer, precision, names=quantized_names(transformer, "blocks"))
+    adapter = lora(transformer) if kind == "lora" else lycoris(kind, transformer)
+    publisher(adapter).write(tmp_path, "quantized", step=0)
+
+
+def spoiled(path: Path, change: Callable[[dict[str, Tensor]], None]) -> None:
+    tensors = load_file(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    change(tensors)
+    save_file(tensors, path, metadata=metadata)
+
+
+def _rename(tensors: dict[str, Tensor]) -> None:
+    for key in [key for key in tensors if "to_q" in key or ".q." in key]:
+        tensors[key.replace("to_q", "to_k").replace(".q.", ".k.")] = tensors.pop(key)
+
+
+def _leave_out(tensors: dict[str, Tensor]) -> None:
+    for key in [key for key in tensors if "to_q" in key or ".q." in key]:
+        del tensors[key]
+
+
+def _add(tensors: dict[str, Tensor]) -> None:
+    for key in [key for key in tensors if "to_q" in key or ".q." in key]:
+        tensors[key.replace("to_q", "to_v").replace(".q.", ".v.")] = tensors[key].clone()
+
+
+def _largest(tensors: dict[str, Tensor]) -> Tensor:
+    """Return one of the tensors of a factor that is not alpha."""
+    return next(tensor for key, tensor in sorted(tensors.items()) if tensor.numel() > 8)
+
+
+def _scale(tensors: dict[str, Tensor]) -> None:
+    _largest(tensors).mul_(1 + 1e-4)
+
+
+def _sign(tensors: dict[str, Tensor]) -> None:
+    _largest(tensors).neg_()
+
+
+def _bit(tensors: dict[str, Tensor]) -> None:
+    # The lowest bit of the exponent of one number, which is then twice or half as large.
+    _largest(tensors).view(-1).view(torch.int32)[1] ^= 1 << 23
+
+
+def _half_precision(tensors: dict[str, Tensor]) -> None:
+    for key, tensor in tensors.items():
+        tensors[key] = tensor.bfloat16()
+
+
+FAULTS = (_rename, _leave_out, _add, _scale, _sign, _bit, _half_precision)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("kind", ["lora", "dora", "lycoris lokr", "lycoris diag-oft"])
+def test_a_planted_fault_is_found(kind: str, fault: Callable[[dict[str, Tensor]], None], tmp_path: Path) -> None:
+    adapter = ADAPTERS[kind]()
+    publishing = publisher(adapter)
+    publishing.write(tmp_path, "run", step=0)
+    for place in publishing.places("run"):
+        if place.suffix != ".safetensors":
+            continue
+        prove(adapter, tmp_path / place, FACTS)
+        spoiled(tmp_path / place, fault)
+        with pytest.raises(CheckpointError, match=f"{place.name} (lacks|holds|: layer)|{place.name}: layer") as caught:
+            prove(adapter, tmp_path / place, FACTS)
+        assert any(layer in str(caught.value) for layer in (*LAYERS, "attn1.to_k", "attn1.to_v"))
+
+
+def test_a_wrong_alpha_is_found(tmp_path: Path) -> None:
+    adapter = lora()
+    publisher(adapter).write(tmp_path, "run", step=0)
+
+    def halve(tensors: dict[str, Tensor]) -> None:
+        next(tensor for key, tensor in tensors.items() if key.endswith(".alpha")).mul_(0.5)
+
+    spoiled(tmp_path / "comfyui/run.safetensors", halve)
+    with pytest.raises(CheckpointError, match=r"differ by 5\.0e-01 of the change"):
+        prove(adapter, tmp_path / "comfyui/run.safetensors", FACTS)
+
+
+def test_a_file_that_cannot_be_read_back_is_no_checkpoint(tmp_path: Path) -> None:
+    adapter = lora()
+    publisher(adapter).write(tmp_path, "run", step=0)
+    adapter.load({name: tensor / 0 for name, tensor in adapter.trainable().items()})
+    with pytest.raises(CheckpointError, match="cannot be read back: .* holds NaN or infinite numbers"):
+        publisher(adapter).write(tmp_path, "run", step=1)
+
+
+def test_a_kind_that_comfyui_lacks_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    publishing = publisher(lycoris("ia3"))
+    logging.getLogger("reeltune").propagate = True
+    with caplog.at_level(logging.INFO, logger="reeltune"):
+        for step in range(3):
+            publishing.write(tmp_path, "run", step=step)
+    said = [record.message for record in caplog.records if "ComfyUI" in record.message]
+    assert said == ["no file for ComfyUI is written: ComfyUI has no rule for IA3"]
+
+
+def test_the_description_lies_beside_the_file_and_in_it(tmp_path: Path) -> None:
+    publisher(lycoris("lokr")).write(tmp_path, "run", step=5)
+    with safe_open(tmp_path / "pytorch_lora_weights.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    assert list(metadata) == ["lycoris_config"]
+    inside = json.loads(metadata["lycoris_config"])
+    assert (inside["algo"], inside["reeltune"]["step"]) == ("x", 5)
+    assert json.loads((tmp_path / "lycoris_config.json").read_text()) == {"algo": "x"}
