@@ -11,7 +11,8 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from helpers.tiny import open_tiny, random_batch
-from reeltune.adapters.export import save_diffusers
+from reeltune.adapters.about import About
+from reeltune.adapters.layouts import write_adapter
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.config.adapter import AdapterOptions
 from reeltune.contracts.batch import Noised
@@ -129,7 +130,7 @@ def test_a_render_leaves_the_weights_as_they_were(tiny_model: Path, tmp_path: Pa
     take_steps(loop, until=1)
     adapter, lora = tmp_path / "pytorch_lora_weights.safetensors", loop.state.trained
     assert isinstance(lora, Lora)
-    save_diffusers(adapter, loop.state.weights()["raw"], lora)
+    write_adapter(adapter, lora.changes(), "diffusers", About("some/base", "4fe", "lora"), loop.family.facts)
     base, trained = base_of(loop.transformer), loop.state.weights()["raw"]
     text = random_batch().text[0]
     request = RenderRequest(

@@ -42,7 +42,11 @@ KINDS: Mapping[str, MakeChange] = {
     "LoRA": low_rank,
     "LoKr": kronecker,
     "LoHa": lambda layer, generator: Hadamard(
-        *(drawn(generator, *shape) for shape in [(layer.outputs, 2), (2, layer.inputs)] * 2), 0.7
+        drawn(generator, layer.outputs, 2),
+        drawn(generator, 2, layer.inputs),
+        drawn(generator, layer.outputs, 2),
+        drawn(generator, 2, layer.inputs),
+        0.7,
     ),
     "full differences": lambda layer, generator: Dense(drawn(generator, layer.outputs, layer.inputs)),
     "IA3": lambda layer, generator: Scaling(drawn(generator, layer.outputs)),
@@ -55,9 +59,7 @@ KINDS: Mapping[str, MakeChange] = {
         drawn(generator, 2, layer.inputs),
         0.5,
     ),
-    "DoRA": lambda layer, generator: Decomposed(
-        low_rank(layer, generator), 1 + drawn(generator, layer.outputs, 1)
-    ),
+    "DoRA": lambda layer, generator: Decomposed(low_rank(layer, generator), 1 + drawn(generator, layer.outputs, 1)),
 }
 """By what people call them."""
 

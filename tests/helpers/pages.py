@@ -14,6 +14,7 @@ PAGES = (
     ROOT / "README.md",
     ROOT / "docs/quickstart.md",
     ROOT / "docs/data.md",
+    ROOT / "docs/adapters.md",
     ROOT / "docs/install.md",
     *sorted((ROOT / "examples").glob("*/README.md")),
 )

@@ -29,6 +29,7 @@ from reeltune.cli.examples_folder import known_examples
 from reeltune.cli.main import COMMANDS, main
 from reeltune.config.dataset_file import load_datasets
 from reeltune.config.load import load_config
+from reeltune.config.lycoris import inert_lycoris_keys, lycoris_of
 from reeltune.config.prompts import load_prompts
 from reeltune.config.words import parse_overrides
 from reeltune.demo.clips import make_clips
@@ -58,6 +59,7 @@ ELSEWHERE: Mapping[str, str] = RUN_BY | {
     f".venv/bin/{OLD}": "network",
     ".venv/bin/pip install --no-build-isolation git+https://github.com/thu-ml/SageAttention": "network and a GPU",
     'pip install "reeltune[wandb]"': "network",
+    'pip install "reeltune[lycoris]"': "network",
     "hf auth login": "network and an account",
     "wandb login": "network and an account",
     f"hf download --repo-type dataset {CARTOONS} --local-dir datasets/disney-black-and-white": "network",
@@ -139,7 +141,7 @@ def run_line(line: str, place: Path, *, model: Path) -> tuple[int | None, str]:
         ending = reeltune_here(*words[1:], *ONE_STEP, f"pretrained_model_name_or_path={model}", cwd=place)
         assert ending.returncode or list(place.glob("output/**/checkpoint-1/trainable.safetensors"))
         return ending.returncode, ending.stderr
-    if words[1] in ("data", "cache"):
+    if words[1] in ("data", "cache", "inspect", "export"):
         # In this process, since there are many of them: what they print is tested elsewhere.
         ending = reeltune_here(*words[1:], cwd=place)
         return ending.returncode, ending.stderr
@@ -191,6 +193,8 @@ def test_every_shown_file_is_read_by_the_real_reader(block: Block, tmp_path: Pat
     content = json.loads(block.text)
     if block.kind == "json prompts":
         assert load_prompts(path)
+    elif block.kind == "json lycoris":
+        assert lycoris_of(str(path)) and not inert_lycoris_keys(str(path))
     elif block.kind == "json dataset":
         path.write_text(json.dumps([content, *SMALL]), encoding="utf-8")
         assert len(load_datasets(path, []).clips) == 2

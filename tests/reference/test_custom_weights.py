@@ -102,7 +102,7 @@ def test_every_number_type_is_read_as_the_values_that_it_holds(
     file = write_checkpoint(tmp_path / "tuned.safetensors", tensors, LAYOUTS[layout], dtype=dtype)
     folder = in_a_folder(tmp_path / "folder", rounded(tensors, dtype))
     assert torch.equal(answer(with_transformer(base, file)), answer(with_transformer(base, folder)))
-    # The folder of rounded values is another model, except where nothing is rounded.
+    # Rounded values are other values, except where nothing is rounded.
     assert torch.equal(rounded(tensors, dtype)["proj_out.weight"], tensors["proj_out.weight"]) == (storage == "float32")
 
 

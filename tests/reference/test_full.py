@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from reeltune.train.optimizers import build_optimizer
 CPU = torch.device("cpu")
 BF16 = torch.bfloat16
 ABOUT = About(base_model="tiny", base_fingerprint="abc", kind="full")
+Spoil = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 
 def transformer_in(dtype: torch.dtype, *, blocks: int = 1) -> WanTransformer3DModel:
@@ -326,11 +328,10 @@ def test_an_average_is_published_as_it_acts(tmp_path: Path) -> None:
     ids=["numbers", "type", "names"],
 )
 def test_a_file_that_does_not_hold_what_acts_is_refused(
-    tuned: WanTransformer3DModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: object, said: str
+    tuned: WanTransformer3DModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Spoil, said: str
 ) -> None:
     def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        assert callable(spoil)
         save_file(spoil({name: tensor.clone() for name, tensor in tensors.items()}), path)
 
     monkeypatch.setattr("reeltune.adapters.transformer_files.save_tensors", write)

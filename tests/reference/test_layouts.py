@@ -81,7 +81,7 @@ def mixed_ranks(model: WanTransformer3DModel) -> dict[str, Change]:
 def through_pipeline(tiny_model: Path, path: Path) -> Tensor:
     parts = {name: None for name in ("vae", "text_encoder", "tokenizer")}
     pipeline = WanPipeline.from_pretrained(tiny_model, transformer=transformer(), **parts)
-    pipeline.load_lora_weights(path.parent, weight_name=path.name)
+    pipeline.load_lora_weights(str(path.parent), weight_name=path.name)
     return velocity(pipeline.transformer)
 
 

@@ -59,6 +59,7 @@ def in_peft(transformer: WanTransformer3DModel, *, dora: bool) -> dict[str, Chan
         changes[name] = LowRank(down.detach(), up.detach(), scale=6 / 4)  # pyright: ignore[reportArgumentType, reportCallIssue]
         if dora:
             magnitude = layer.lora_magnitude_vector["default"].weight  # pyright: ignore[reportAttributeAccessIssue]
+            assert isinstance(magnitude, nn.Parameter)
             magnitude.data *= 1 + 0.1 * torch.rand(magnitude.shape, generator=generator)
             changes[name] = Decomposed(changes[name], magnitude.detach()[:, None])
     assert len(changes) == 2 * 6 + 1

@@ -12,7 +12,9 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from reeltune.adapters.export import save_diffusers
+from reeltune.adapters.about import About
+from reeltune.adapters.changes import LowRank
+from reeltune.adapters.layouts import write_adapter
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.config.adapter import AdapterOptions
 from reeltune.contracts.family import RenderRequest
@@ -203,9 +205,12 @@ def test_a_second_adapter_is_rendered_on_the_quantized_base_as_on_the_other(
     quantize_linears(eight_bit, precision, names=quantized_names(eight_bit, wan.facts.blocks))
     lora = adapted(eight_bit)
     path = tmp_path / "shown.safetensors"
-    save_diffusers(
-        path, {name: -tensor if "lora_B" in name else tensor for name, tensor in lora.trainable().items()}, lora
-    )
+    negative = {
+        name: LowRank(change.down, -change.up, change.scale)
+        for name, change in lora.changes().items()
+        if isinstance(change, LowRank)
+    }
+    write_adapter(path, negative, "diffusers", About("some/base", "4fe", "lora"), wan.facts)
     with torch.no_grad():
         before = velocity(eight_bit, torch.float32)
     with wan.renderer(plain, CPU) as render:

@@ -23,9 +23,11 @@ from transformers import UMT5EncoderModel
 
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.dimensions import Dimensions
+from reeltune.demo.model import TEXT_WIDTH, make_transformer
 from reeltune.estimate.memory import Storage, base_bytes
 from reeltune.families.opening import Opening
 from reeltune.families.quantizing import Quantizing
+from reeltune.families.rounding import random_samples
 from reeltune.families.wan import encoders
 from reeltune.families.wan.family import Wan, open_model
 from reeltune.families.wan.single_file import release_name
@@ -39,6 +41,16 @@ pytest.importorskip("optimum.quanto")
 
 CPU = torch.device("cpu")
 TOKENS = torch.tensor([[3, 7, 11, 25, 1, 0, 0]])
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with two blocks only."""
+    folder = shutil.copytree(tiny_model, tmp_path_factory.mktemp("shallow") / "model")
+    shutil.rmtree(folder / "transformer")
+    torch.manual_seed(1)
+    make_transformer(2).save_pretrained(folder / "transformer")
+    return folder
 
 
 def opened(model: Path, dtype: torch.dtype = torch.bfloat16, *, precision: str = "no_change", via: str = "cpu") -> Wan:
@@ -86,19 +98,19 @@ def assert_same(result: nn.Module, expected: nn.Module) -> None:
 
 @pytest.mark.parametrize("via", ["cpu", "accelerator"])
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_layer_by_layer_gives_the_librarys_result_for_the_whole(tiny_model: Path, precision: str, via: str) -> None:
-    result = opened(tiny_model, precision=precision, via=via).load_transformer(CPU)
-    expected = opened(tiny_model).load_transformer(CPU)
+def test_layer_by_layer_gives_the_librarys_result_for_the_whole(model: Path, precision: str, via: str) -> None:
+    result = opened(model, precision=precision, via=via).load_transformer(CPU)
+    expected = opened(model).load_transformer(CPU)
     by_the_library(expected, precision, quantized_names(expected, "blocks"))
     assert_same(result, expected)
     assert not any(parameter.requires_grad for parameter in result.parameters())
 
 
 def test_no_second_layer_is_whole_wherever_its_tensors_lie(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = shutil.copytree(tiny_model, tmp_path / "model")
-    scatter(model / "transformer")
+    scattered = shutil.copytree(model, tmp_path / "model")
+    scatter(scattered / "transformer")
     whole: list[list[str]] = []
     finish = Quantizing.finish
 
@@ -109,7 +121,7 @@ def test_no_second_layer_is_whole_wherever_its_tensors_lie(
         finish(own, module, layer, device)
 
     monkeypatch.setattr(Quantizing, "finish", watched)
-    transformer = opened(model, precision="int8-torchao").load_transformer(CPU)
+    transformer = opened(scattered, precision="int8-torchao").load_transformer(CPU)
     assert sorted(whole) == sorted([name] for name in quantized_names(transformer, "blocks"))
 
 
@@ -148,9 +160,9 @@ def two_tables(tensors: dict[str, Tensor]) -> None:
 # transformers says that it does not tie two tables.
 @pytest.mark.filterwarnings("ignore")
 def test_the_text_encoder_is_that_of_from_pretrained(
-    tiny_model: Path, tmp_path: Path, change: Callable[[dict[str, Tensor]], None], dtype: torch.dtype
+    model: Path, tmp_path: Path, change: Callable[[dict[str, Tensor]], None], dtype: torch.dtype
 ) -> None:
-    folder = shutil.copytree(tiny_model / "text_encoder", tmp_path / "text_encoder")
+    folder = shutil.copytree(model / "text_encoder", tmp_path / "text_encoder")
     (file,) = folder.glob("*.safetensors")
     tensors = load_file(file)
     change(tensors)
@@ -167,8 +179,8 @@ def test_the_text_encoder_is_that_of_from_pretrained(
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_quantized_text_encoder_is_the_librarys(tiny_model: Path, precision: str) -> None:
-    folder = tiny_model / "text_encoder"
+def test_the_quantized_text_encoder_is_the_librarys(model: Path, precision: str) -> None:
+    folder = model / "text_encoder"
     result = encoders.load_text_encoder(folder, CPU, dtype=torch.bfloat16, quantizing=Quantizing(precision))
     expected = UMT5EncoderModel.from_pretrained(folder, dtype=torch.bfloat16).eval()
     by_the_library(expected, precision, encoder_names(expected))
@@ -213,8 +225,8 @@ def test_quantized_linears_take_half_and_the_plan_says_so(precision: str) -> Non
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_rounding_error_is_that_against_the_unquantized_base(tiny_model: Path, precision: str) -> None:
-    wan, plain = opened(tiny_model, precision=precision), opened(tiny_model)
+def test_the_rounding_error_is_that_against_the_unquantized_base(model: Path, precision: str) -> None:
+    wan, plain = opened(model, precision=precision), opened(model)
     transformer = wan.load_transformer(CPU).train()
     error = wan.rounding_error(transformer, CPU)
     assert error is not None
@@ -223,36 +235,28 @@ def test_the_rounding_error_is_that_against_the_unquantized_base(tiny_model: Pat
     assert transformer.training
     assert not any(module._forward_hooks for module in transformer.modules())
     # Against a whole bfloat16 base, to the last bit: the layers multiply with the same weights.
-    answers = []
-    plain_transformer = plain.load_transformer(CPU)
-
-    def watched(module: nn.Module, arguments: object, output: tuple[Tensor]) -> None:
-        answers.append(output[0].float().double())
-
-    for module in (transformer, plain_transformer):
-        module.register_forward_hook(watched)
-    wan.rounding_error(transformer, CPU)
-    plain.rounding_error(plain_transformer, CPU)
-    rounded, exact = answers
-    assert torch.equal(exact, answers[1])
+    noised, batch = random_samples(wan.facts.geometry, text_width=TEXT_WIDTH, device=CPU)
+    with torch.no_grad():
+        rounded = wan.predict(transformer.eval(), noised, batch).double()
+        exact = plain.predict(plain.load_transformer(CPU), noised, batch).double()
     assert error == ((rounded - exact).norm() / exact.norm()).item()
 
 
-def test_nothing_is_rounded_where_nothing_is_quantized(tiny_model: Path) -> None:
-    wan = opened(tiny_model)
+def test_nothing_is_rounded_where_nothing_is_quantized(model: Path) -> None:
+    wan = opened(model)
     assert wan.rounding_error(wan.load_transformer(CPU), CPU) is None
 
 
-def test_the_original_weights_are_found_in_a_single_file_too(tiny_model: Path, tmp_path: Path) -> None:
-    (shard,) = (tiny_model / "transformer").glob("*.safetensors")
+def test_the_original_weights_are_found_in_a_single_file_too(model: Path, tmp_path: Path) -> None:
+    (shard,) = (model / "transformer").glob("*.safetensors")
     file = tmp_path / "wan.safetensors"
     save_file({f"model.diffusion_model.{release_name(name)}": t for name, t in load_file(shard).items()}, file)
     options = ModelOptions(
-        pretrained_model_name_or_path=str(tiny_model), pretrained_transformer_model_name_or_path=str(file)
+        pretrained_model_name_or_path=str(model), pretrained_transformer_model_name_or_path=str(file)
     )
     errors = []
     for wan in (
-        opened(tiny_model, precision="int8-torchao"),
+        opened(model, precision="int8-torchao"),
         open_model(options, Opening(torch.bfloat16, base_precision="int8-torchao")),
     ):
         errors.append(wan.rounding_error(wan.load_transformer(CPU), CPU))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from pydantic import Field
-
 from reeltune.config.option import Section, option
 from reeltune.contracts.notes import Note
 
@@ -58,7 +56,7 @@ class LycorisConfig(LayerSettings):
     dropout: float = option(0.0, "Share of the change's outputs dropped in training.", ge=0, lt=1)
     rank_dropout: float = option(0.0, "Share of the ranks, or rows, of a change dropped in training.", ge=0, lt=1)
     module_dropout: float = option(0.0, "Share of the layers whose change is dropped in training.", ge=0, lt=1)
-    apply_preset: Preset = Field(Preset(), description="Which layers are adapted; unset is every linear layer.")
+    apply_preset: Preset = option(Preset(), "Which layers are adapted; unset is every linear layer.")
 
 
 def lycoris_of(value: str | dict[str, Any]) -> LycorisConfig:

@@ -60,6 +60,7 @@ class AdapterReport:
     layout, kinds: in words. base: the model that the file names, and base_fingerprint that model's content.
     fits: the models that have these layers, in words. ranks, scales: the different ones, rising; a change is its
     factors' product times its scale. alphas: those that stand in the file; none where it leaves them out.
+    trained_alpha: the one in training, where the file says so; files of ours have it multiplied into the tensors.
     step: optimizer steps that it was trained for. settings: what else the file says of itself, as (name, value).
     measured: how sizes are to be understood, where they are not simply those of the change.
     """
@@ -73,6 +74,7 @@ class AdapterReport:
     ranks: tuple[int, ...]
     alphas: tuple[float, ...]
     scales: tuple[float, ...]
+    trained_alpha: float | None
     step: int | None
     settings: tuple[tuple[str, str], ...]
     layers: int

@@ -331,6 +331,8 @@ VIDEO_KEYS = ("num_frames", "min_frames", "max_frames")
 
 OWN = (
     "strict",
+    "lora_blocks",
+    "full_output",
     "validation_flow_shift",
     "text_encoder_batch_size",
     "allow_missing_captions",

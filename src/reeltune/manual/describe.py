@@ -20,6 +20,7 @@ from reeltune.config.datasets import (
     VideoDataset,
     VideoOptions,
 )
+from reeltune.config.lycoris import LycorisConfig, Preset
 from reeltune.config.option import Section, told
 from reeltune.config.root import SECTIONS
 from reeltune.config.routing import Route
@@ -29,6 +30,7 @@ from reeltune.manual.schema import Node, raw_nodes
 CONFIGURATION = "configuration"
 DATASET_FILE = "dataset file"
 WEBHOOK_FILE = "webhook file"
+LYCORIS_FILE = "LyCORIS description"
 NEEDED = "(needed)"
 UNSET = "(unset)"
 
@@ -83,6 +85,8 @@ _GROUPS = (
     _Group("A table of captions of a dataset", DATASET_FILE, (TableOptions,), before="parquet."),
     _Group("A shape of crops of a dataset", DATASET_FILE, (CropAspect,), before="crop_aspect_buckets."),
     _Group("The store of text embeddings", DATASET_FILE, (TextEmbeds,)),
+    _Group("A LyCORIS adapter", LYCORIS_FILE, (LycorisConfig,)),
+    _Group("Layers of a LyCORIS adapter", LYCORIS_FILE, (Preset,), before="apply_preset."),
     _Group("A webhook", WEBHOOK_FILE, (DiscordWebhook, RawWebhook)),
 )
 

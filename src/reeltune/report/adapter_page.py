@@ -85,7 +85,10 @@ def _alpha(report: AdapterReport) -> str:
     if not scales:
         return ""
     written = _several([f"{alpha:.4g}" for alpha in report.alphas])
-    return f"{written or 'none in the file, so taken as the rank'}; effective scale {scales}"
+    trained = report.trained_alpha
+    multiplied = trained is not None and trained not in report.alphas
+    before = f"; trained with {trained:.4g}, which is multiplied into the tensors" if multiplied else ""
+    return f"{written or 'none in the file, so taken as the rank'}; effective scale {scales}{before}"
 
 
 def _matched(layers: int, of: int, parts: Sequence[Part]) -> str:

@@ -81,10 +81,11 @@ def _comfyui(folder: str, node: str) -> Callable[[Exported], list[str]]:
 
 
 def _pipeline(exported: Exported) -> list[str]:
+    base = exported.base or "path/to/the/base/model"
     return [
         "import torch",
         "from diffusers import DiffusionPipeline",
-        f'pipe = DiffusionPipeline.from_pretrained("{exported.base or "path/to/the/base/model"}", dtype=torch.bfloat16)',
+        f'pipe = DiffusionPipeline.from_pretrained("{base}", dtype=torch.bfloat16)',
     ]
 
 

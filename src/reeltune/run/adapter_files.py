@@ -26,7 +26,7 @@ from reeltune.errors import ModelError
 from reeltune.families import family_facts
 from reeltune.families.opening import open_transformer
 from reeltune.run.adapter_fit import Candidate, all_layers, block_of, candidates, fitting, in_words, parts_of
-from reeltune.run.adapter_said import base_in, settings_in, step_in, written_alphas
+from reeltune.run.adapter_said import base_in, settings_in, step_in, trained_alpha, written_alphas
 from reeltune.run.adapter_warnings import warnings_of
 from reeltune.run.base_model import base_options
 from reeltune.run.change_sizes import Measured, explained, measured_alone, measured_on, together
@@ -86,6 +86,7 @@ def adapter_report(file: AdapterFile, facts: Facts, base: Base | None) -> Adapte
         ranks=tuple(sorted({rank for change in file.changes.values() if (rank := rank_of(change))})),
         alphas=written_alphas(file.path, file.about),
         scales=scales,
+        trained_alpha=trained_alpha(file.about),
         step=step_in(file.about),
         settings=settings_in(file.about),
         layers=len(measured),

@@ -33,7 +33,7 @@ class Candidate:
 
 def candidates(named: str | None) -> list[Candidate]:
     """Return the models that are asked: the one that the file names, where it is known here, and the released ones."""
-    places = dict.fromkeys([*([named] if named else []), *FLAVOURS.values()])
+    places: list[str] = [*filter(None, [named]), *(place for place in FLAVOURS.values() if place != named)]
     return [Candidate(place, layers) for place in places if (layers := _layers(place))]
 
 

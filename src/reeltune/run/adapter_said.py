@@ -36,6 +36,12 @@ def settings_in(about: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, words) for name, words in rows if words)
 
 
+def trained_alpha(about: Mapping[str, Any]) -> float | None:
+    """Return the alpha that an adapter of ours was trained with."""
+    alpha = about.get("alpha")
+    return float(alpha) if isinstance(alpha, int | float) else None
+
+
 def written_alphas(file: Path, about: Mapping[str, Any]) -> tuple[float, ...]:
     """Return the different alphas that stand in a file, beside its tensors or in its metadata, rising."""
     with safe_open(file, framework="np") as tensors:

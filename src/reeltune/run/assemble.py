@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 
 import torch
@@ -27,6 +28,7 @@ from reeltune.run.attach import attach
 from reeltune.run.checkpoint_room import checkpoint_room
 from reeltune.run.depth import check_depth
 from reeltune.run.evaluation import make_evaluation
+from reeltune.run.measure import rounding_error_of
 from reeltune.run.plan import Plan, make_order, segments_of
 from reeltune.run.preflight import require_room
 from reeltune.run.prepare import Prepared
@@ -39,6 +41,8 @@ from reeltune.train.optimizers import build_optimizer
 from reeltune.train.results import Results
 from reeltune.train.schedule import Every, schedule_of
 from reeltune.train.state import TrainState
+
+log = logging.getLogger(__name__)
 
 
 def assemble(
@@ -56,6 +60,7 @@ def assemble(
     draws = Draws(config.training.seed)
     transformer = family.load_transformer(device)
     check_depth(config, layers_of(transformer, family.facts))
+    _tell_rounding(config, family, transformer, device)
     about = functools.partial(about_file, config, family.facts, prepared, base_fingerprint=family.base_fingerprint())
     attached = attach(config, transformer, family, seed=_adapter_seed(draws), about=about)
     attached.prove()
@@ -97,6 +102,13 @@ def layers_of(transformer: nn.Module, facts: Facts) -> int:
 def checkpoints_of(config: Config) -> Checkpoints:
     """Return the checkpoints of the run folder, written or yet to come."""
     return Checkpoints(config.reporting.run_folder, config.reporting.checkpoints_total_limit)
+
+
+def _tell_rounding(config: Config, family: Family, transformer: nn.Module, device: torch.device) -> None:
+    """Say what the base's rounding to eight bits does to its answers."""
+    error = rounding_error_of(config, family, transformer, device)
+    if error is not None:
+        log.info("%s changes the base's velocity by %.2f %%", config.model.base_model_precision, 100 * error)
 
 
 def _adapter_seed(draws: Draws) -> int:

@@ -65,12 +65,15 @@ def unit_roundoff(number_type: torch.dtype) -> float:
 def _probe(change: Change, weight: Tensor | None) -> Base:
     """Return random inputs to a layer with its base's weight, or with a random one of unit gain."""
     generator = torch.Generator().manual_seed(0)
-    if weight is None:
-        outputs, inputs = size_of(change)
-        outputs, inputs = outputs or inputs, inputs or outputs
-        assert outputs
-        assert inputs
-        weight = torch.randn(outputs, inputs, generator=generator) / inputs**0.5
-    plain = weight.float()
+    plain = _random_weight(change, generator) if weight is None else weight.float()
     x = torch.randn(PROBES, plain.shape[1], generator=generator)
     return Base(x, linear(x, plain), apply=lambda other: linear(other, plain), weight=lambda: plain)
+
+
+def _random_weight(change: Change, generator: torch.Generator) -> Tensor:
+    """Return a weight that a change may be one of; square where the change does not tell the other side."""
+    outputs, inputs = size_of(change)
+    outputs, inputs = outputs or inputs, inputs or outputs
+    assert outputs
+    assert inputs
+    return torch.randn(outputs, inputs, generator=generator) / inputs**0.5

@@ -65,10 +65,11 @@ def contents_of(place: Path, files: Sequence[Path]) -> Contents:
 def _read(file: Path) -> dict[str, Stored]:
     with _opened(file) as tensors:
         parts = {name: tensors.get_slice(name) for name in tensors.keys()}
-        return {
-            name: Stored(tuple(part.get_shape()), NUMBER_TYPES.get(part.get_dtype(), part.get_dtype()))
-            for name, part in parts.items()
-        }
+        return {name: Stored(tuple(part.get_shape()), _number_type(part.get_dtype())) for name, part in parts.items()}
+
+
+def _number_type(written: str | None) -> str:
+    return NUMBER_TYPES.get(written or "", written or "unknown")
 
 
 def _opened(file: Path) -> safe_open:

@@ -63,8 +63,8 @@ def test_layers_are_found_under_every_name_in_use(written: str, layer: str, layo
     torch.testing.assert_close(matrix(file.changes[layer]), B @ A)
 
 
-def lora(layer: str = f"transformer.{OUT}", **more: Any) -> dict[str, Any]:
-    return {f"{layer}.lora_A.weight": A, f"{layer}.lora_B.weight": B, **more}
+def lora(layer: str = f"transformer.{OUT}") -> dict[str, Any]:
+    return {f"{layer}.lora_A.weight": A, f"{layer}.lora_B.weight": B}
 
 
 @pytest.mark.parametrize(
@@ -130,19 +130,19 @@ UNFIT = {
     "half a pair": (HALF, "layer blocks.7.attn2.to_out.0 has .* but lacks lora_B.weight"),
     "another half": ({LYCORIS.format("lokr_w1_a"): A, LYCORIS.format("lokr_w2"): B}, "lacks lokr_w1_b"),
     "alpha alone": ({f"transformer.{OUT}.alpha": 1.0}, "has only alpha"),
-    "two kinds": (lora(**{f"transformer.{OUT}.diff": A}), "has diff as well"),
+    "two kinds": (lora() | {f"transformer.{OUT}.diff": A}, "has diff as well"),
     "an unknown part": (
-        lora(**{f"transformer.{OUT}.lora_mid.weight": A}),
+        lora() | {f"transformer.{OUT}.lora_mid.weight": A},
         "to_out.0.lora_mid.weight belongs to no kind",
     ),
-    "a bias": (lora(**{f"transformer.{OUT}.lora_B.bias": A}), "lora_B.bias belongs to no kind"),
+    "a bias": (lora() | {f"transformer.{OUT}.lora_B.bias": A}, "lora_B.bias belongs to no kind"),
     "a whole model": ({f"{OUT}.weight": A}, f"tensor {OUT}.weight belongs to no kind of adapter"),
     "an unknown layer": (
         lora("lora_unet_blocks_0_self_attn_z"),
         "no layers of these names: lora_unet_blocks_0_self_attn_z",
     ),
-    "one layer twice": (lora(**lora("transformer.blocks.7.cross_attn.o")), "no layers of these names"),
-    "two layouts": (lora(**lora("lycoris_blocks_0_attn1_to_q")), "mixes layouts: .*lycoris.* and .*transformer"),
+    "one layer twice": (lora() | lora("transformer.blocks.7.cross_attn.o"), "no layers of these names"),
+    "two layouts": (lora() | lora("lycoris_blocks_0_attn1_to_q"), "mixes layouts: .*lycoris.* and .*transformer"),
     "wrong shapes": (
         {LYCORIS.format(name): torch.ones(3) for name in ("a1.weight", "a2.weight", "b1.weight", "b2.weight")},
         "layer blocks.7.attn2.to_out.0 has tensors of other shapes",

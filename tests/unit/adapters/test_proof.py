@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from reeltune.adapters.about import About
 from reeltune.adapters.layers import layers_of
+from reeltune.adapters.layouts import read_adapter
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.adapters.proof import Live, prove, prove_before_training
 from reeltune.adapters.publish import AdapterPublisher
+from reeltune.adapters.wearing import wearing
 from reeltune.config.adapter import AdapterOptions
 from reeltune.demo.model import make_transformer
 from reeltune.errors import CheckpointError
@@ -49,7 +51,8 @@ WITHOUT_COMFYUI = {"ia3"}
 
 def base(dtype: torch.dtype = torch.float32) -> nn.Module:
     torch.manual_seed(5)
-    return make_transformer(1).requires_grad_(False).to(dtype)
+    transformer: nn.Module = make_transformer(1).requires_grad_(False)
+    return transformer.to(dtype)
 
 
 def moved(adapter: Any) -> Any:
@@ -108,6 +111,31 @@ def test_files_of_every_kind_are_written_and_proven(kind: str, tmp_path: Path) -
     assert publishing.places("my run")[0] == Path("pytorch_lora_weights.safetensors")
     shown = publishing.write_main(tmp_path / "shown", step=3)
     assert shown.read_bytes() == (tmp_path / "pytorch_lora_weights.safetensors").read_bytes()
+
+
+def velocity(transformer: nn.Module) -> Tensor:
+    generator = torch.Generator().manual_seed(3)
+    latents, text = torch.randn(1, 16, 2, 8, 8, generator=generator), torch.randn(1, 5, 32, generator=generator)
+    with torch.no_grad():
+        return transformer.eval()(latents, torch.tensor([300.0]), text, return_dict=False)[0]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LYCORIS if kind != "ia3"])
+def test_a_live_lycoris_adapter_lycoris_own_loader_and_ours_agree(kind: str, tmp_path: Path) -> None:
+    from lycoris.wrapper import create_lycoris_from_weights
+
+    adapter = lycoris(kind)
+    path = publisher(adapter).write_main(tmp_path, step=1)
+    live, theirs, ours = velocity(adapter.transformer), base(), base()
+    bare = velocity(ours)
+    network, _ = create_lycoris_from_weights(1.0, str(path), theirs)
+    network.apply_to()
+    with wearing(ours, read_adapter(path, FACTS).changes):
+        worn = velocity(ours)
+    # The same float32 products, summed in another order.
+    assert (velocity(theirs) - live).norm() <= 1e-5 * live.norm()
+    assert (worn - live).norm() <= 1e-5 * live.norm()
+    assert (live - bare).norm() > 1e-3 * bare.norm()
 
 
 @pytest.mark.parametrize("kind", ["lora", "pissa", "dora", "lycoris lokr", "lycoris boft"])

@@ -14,6 +14,7 @@ import torch
 from helpers.adapters import about
 from reeltune.adapters.changes import Change, LowRank
 from reeltune.adapters.layouts import write_adapter
+from reeltune.cli.export import FORMATS as FORMATS_IN_HELP
 from reeltune.cli.main import main
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.adapter_report import (
@@ -45,6 +46,7 @@ REPORT = AdapterReport(
     ranks=(16,),
     alphas=(8.0,),
     scales=(0.5,),
+    trained_alpha=None,
     step=400,
     settings=(("title", "cartoons"),),
     layers=240,
@@ -82,6 +84,8 @@ def test_the_page_says_what_the_file_is() -> None:
     assert "240 of 306: self-attention 120 of 120, cross-attention 120 of 120\n" in page
     assert "11.8 million in float32" in page
     assert "Block 29 is changed 20 times" in page
+    ours = text(replace(REPORT, alphas=(16.0,), scales=(1.0,), trained_alpha=8.0), 120)
+    assert "alpha           16; effective scale 1; trained with 8, which is multiplied into the tensors" in ours
     unsaid = text(replace(REPORT, base=None, alphas=()), 120)
     assert "not named in the file" in unsaid
     assert "none in the file, so taken as the rank" in unsaid
@@ -126,12 +130,11 @@ def test_a_transformers_page_fits_and_says_what_it_is() -> None:
 def test_every_export_says_how_it_is_loaded(format: str) -> None:
     exported = Exported("here/there", format, "owner/base", 240, 0.02, "bfloat16", 1000, "SomeTransformer")
     page = "\n".join(line.plain for line in export_lines(exported, Paper(120)))
-    assert LOADING.keys() == set(FORMATS)
+    assert LOADING.keys() == FORMATS_IN_HELP.keys() == set(FORMATS)
     assert "here" in page.partition("To load it")[2]
     assert "rounding to bfloat16: 2 % of the change." in page
-    assert "--dtype float32 keeps" in "\n".join(
-        line.plain for line in export_lines(replace(exported, error=0.2), Paper(120))
-    )
+    lossy = " ".join(line.plain.strip() for line in export_lines(replace(exported, error=0.2), Paper(120)))
+    assert "--dtype float32 keeps all of it" in lossy
 
 
 def test_the_command_shows_a_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,7 +161,8 @@ def test_what_is_wrong_ends_with_2_and_a_sentence(file: Path, capsys: pytest.Cap
 
 
 def test_looking_at_a_file_needs_no_model_library(file: Path) -> None:
-    code = f"import sys; from reeltune.cli.main import main; main(['inspect', {str(file)!r}]); print('MODULES', *sys.modules)"
+    run = f"from reeltune.cli.main import main; main(['inspect', {str(file)!r}])"
+    code = f"import sys; {run}; print('MODULES', *sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], check=True, text=True, capture_output=True).stdout
     modules = set(said.rpartition("MODULES")[2].split())
     assert "torch" in modules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -312,7 +313,7 @@ def test_what_is_kept_is_a_part_of_the_later_stages() -> None:
     size = SIZES["1.3B"]
 
     def stages(kept: tuple[tuple[str, int], ...]) -> list[Amount]:
-        given = {"frames": frames, "height": height, "width": width}
+        given: dict[str, Any] = {"frames": frames, "height": height, "width": width}
         return [
             memory.video_encoding(**given, kept=kept),
             memory.training(size, 32, samples=2, weights=weights, kept=kept),

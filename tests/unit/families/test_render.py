@@ -15,7 +15,8 @@ from diffusers import AttentionBackendName, AutoencoderKLWan, UniPCMultistepSche
 from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 from torch import nn
 
-from reeltune.adapters.export import save_diffusers
+from reeltune.adapters.about import About
+from reeltune.adapters.layouts import write_adapter
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.config.adapter import AdapterOptions
 from reeltune.config.attention import ATTENTION
@@ -142,7 +143,7 @@ def test_a_render_leaves_everything_as_it_was(
     lora = attach_lora(transformer, AdapterOptions(lora_rank=2), wan.facts.adapter_targets, seed=0)
     transformer.train()
     file = tmp_path / "pytorch_lora_weights.safetensors"
-    save_diffusers(file, {name: tensor.detach() for name, tensor in lora.trainable().items()}, lora)
+    write_adapter(file, lora.changes(), "diffusers", About("some/base", "4fe", "lora"), wan.facts)
     vaes: list[weakref.ref[AutoencoderKLWan]] = []
     load_vae = autoencoder.load_vae
 

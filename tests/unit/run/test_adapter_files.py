@@ -1,4 +1,4 @@
-"""What `inspect` tells of a file is true: by built matrices, by the shapes of the released models, by the file itself."""
+"""What `inspect` tells of a file is true: by built matrices, the shapes of the released models, and the file itself."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_a_foreign_alpha_is_shown_as_it_is(alpha: float, word: str | None, tmp_p
     save_file(tensors, tmp_path / "a.safetensors")
     report = looked_at(tmp_path / "a.safetensors")
     assert (report.alphas, report.scales) == ((pytest.approx(alpha),), (alpha / 4,))
-    assert [word in warning for warning in report.warnings] == ([True] if word else [])
+    assert [str(word) in warning for warning in report.warnings] == [True] * bool(word)
 
 
 def test_a_run_folder_is_its_main_file(layers: list[LinearLayer], tmp_path: Path) -> None:

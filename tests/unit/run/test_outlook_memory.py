@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def stages(basis: Basis) -> dict[str, MemoryNeed]:
     ids=["AdamW", "average", "Lion", "float32"],
 )
 def test_a_whole_model_in_training_takes_masters_gradients_and_states(
-    options: dict[str, object], base: float, trained: float
+    options: dict[str, Any], base: float, trained: float
 ) -> None:
     basis = basis_of(of_one(LARGE), size=SIZES["14B"], model_type="full", **options)
     parts = dict(stages(basis)["training"].parts)

@@ -79,7 +79,8 @@ def _write_kronecker(change: Kronecker) -> dict[str, Tensor]:
 
 
 def _read_hadamard(parts: Parts, _: float) -> Change:
-    return Hadamard(*(parts[name] for name in _HADAMARD), _scale(parts, parts["hada_w1_b"].shape[0], 1.0))
+    a1, b1, a2, b2 = (parts[name] for name in _HADAMARD)
+    return Hadamard(a1, b1, a2, b2, _scale(parts, b1.shape[0], 1.0))
 
 
 def _write_hadamard(change: Hadamard) -> dict[str, Tensor]:
@@ -88,7 +89,8 @@ def _write_hadamard(change: Hadamard) -> dict[str, Tensor]:
 
 
 def _read_generalized(parts: Parts, _: float) -> Change:
-    return Generalized(*(parts[name] for name in _GENERALIZED), _scale(parts, parts["a2.weight"].shape[0], 1.0))
+    a1, a2, b1, b2 = (parts[name] for name in _GENERALIZED)
+    return Generalized(a1, a2, b1, b2, _scale(parts, a2.shape[0], 1.0))
 
 
 def _write_generalized(change: Generalized) -> dict[str, Tensor]:
