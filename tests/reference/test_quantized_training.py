@@ -21,10 +21,11 @@ pytest.importorskip("torchao")
 pytest.importorskip("optimum.quanto")
 
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2")
-COSINE = {"int8": 0.99, "fp8": 0.98}
-"""Of each layer's gradient with that on the float32 base. Int8 is what the project promises."""
-BAND = {"int8": 0.01, "fp8": 0.04}
-"""How far the mean loss of ten steps may be from that on the float32 base, relative to it."""
+COSINE = {"int8": 0.999, "fp8": 0.99}
+"""Least cosine of any layer's gradient with that on the float32 base; 0.99 is promised for int8. Measured 0.9998 (the
+unquantized bfloat16 base: 0.9998) and 0.997: rounding to 4 significant bits moves a weight by up to 6 %."""
+BAND = {"int8": 0.003, "fp8": 0.006}
+"""How far the mean loss of ten steps may be from that on the float32 base, relative to it. Measured 0.001 and 0.0024."""
 STEPS = 50
 
 
@@ -114,7 +115,7 @@ def exact_losses() -> Tensor:
 def test_losses_fall_as_on_the_float32_base(precision: str) -> None:
     result, expected = losses(transformer_of(torch.bfloat16, precision)), exact_losses()
     # Otherwise a band around it would say nothing.
-    assert expected[-1] < 0.85 * expected[0]
+    assert expected[-1] < 0.8 * expected[0]
     off = (result / expected - 1).abs()
     assert off.max() < BAND[kind(precision)], off
 

@@ -166,3 +166,30 @@ def test_a_trained_adapter_is_the_same_wherever_its_file_is_read(kind: str, tmp_
             assert relative(answer(stock), after) < ROUNDING
     with adapter.disabled():
         assert torch.equal(answer(live), before)
+
+
+@pytest.mark.parametrize("kind", ["lokr", "lokr whole", "loha"])
+def test_a_lycoris_file_of_a_text_to_video_model_acts_on_an_image_to_video_one(kind: str, tmp_path: Path) -> None:
+    live = base()
+    adapter = attach(kind, live)
+    train(live, adapter, steps=2)
+    main, *_ = published(adapter, kind, tmp_path)
+    torch.manual_seed(4)
+    of_images = dict(in_channels=36, image_dim=24, added_kv_proj_dim=64)
+    model = WanTransformer3DModel(**{**live.config, **of_images}).eval().requires_grad_(False)
+
+    def answer_to_image(transformer: WanTransformer3DModel) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        latents, text, image = (
+            torch.randn(shape, generator=generator) for shape in ((1, 36, 2, 8, 8), (1, 7, 32), (1, 257, 24))
+        )
+        with torch.no_grad():
+            return transformer(latents, torch.tensor([400.0]), text, image, return_dict=False)[0]
+
+    before = answer_to_image(model)
+    stock = copy.deepcopy(model)
+    with wearing(model, read_adapter(main, FACTS).changes):
+        after = answer_to_image(model)
+    assert relative(after, before) > 100 * ROUNDING
+    with by_its_own_program(kind, main, stock):
+        assert relative(answer_to_image(stock), after) < ROUNDING

@@ -46,8 +46,9 @@ LAYOUTS = {
 
 @dataclass(frozen=True)
 class Base:
-    """A base that an adapter is held against. weight: gives a layer's own."""
+    """A base that an adapter is held against. place: as it was named. weight: gives a layer's own."""
 
+    place: str
     layers: tuple[LinearLayer, ...]
     weight: Callable[[str], Tensor]
 
@@ -70,9 +71,9 @@ def adapter_report(file: AdapterFile, facts: Facts, base: Base | None) -> Adapte
     if base:
         check_fit(file, base.layers)
     measured = {name: _measured(name, change, base) for name, change in file.changes.items()}
-    models = fitting(lambda layers: _fits(file, layers), candidates(base_in(file.about)))
+    models = [Candidate(base.place, base.layers)] if base else _fitting(file)
     blocks = _blocks(measured, facts)
-    model = [layer.name for layer in (base or models[0]).layers] if base or models else _guessed(blocks, facts)
+    model = [layer.name for layer in models[0].layers] if models else _guessed(blocks, facts)
     kinds = {type(change) for change in file.changes.values()}
     scales = tuple(sorted({scale for change in file.changes.values() if (scale := _scale(change)) is not None}))
     unchanged = [name for name, one in measured.items() if 0.0 in (one.strength.size, one.strength.share)]
@@ -129,7 +130,12 @@ def _measured(name: str, change: Change, base: Base | None) -> Measured:
 
 def _opened(place: str) -> Base:
     transformer = open_transformer(base_options(place))
-    return Base(layers_of(transformer), lambda name: plain_weight(linear_of(transformer, name)))
+    return Base(place, layers_of(transformer), lambda name: plain_weight(linear_of(transformer, name)))
+
+
+def _fitting(file: AdapterFile) -> list[Candidate]:
+    """Return the models that a file fits: of the released ones, and the one that it names."""
+    return fitting(lambda layers: _fits(file, layers), candidates(base_in(file.about)))
 
 
 def _fits(file: AdapterFile, layers: Sequence[LinearLayer]) -> bool:

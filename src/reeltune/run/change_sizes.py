@@ -30,6 +30,9 @@ from reeltune.adapters.changes import (
 from reeltune.adapters.layouts import Stretched, size_of
 from reeltune.contracts.adapter_report import Strength
 
+FEW_PAIRS = 256
+"""Pairs of ranks up to which a product in (pairs, pairs) is less work than D."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -94,6 +97,15 @@ def _kronecker(change: Kronecker) -> float:
     return abs(change.scale) * _norm_of_factor(change.left) * _norm_of_factor(change.right)
 
 
+def _hadamard(change: Hadamard) -> float:
+    """The element-wise product of two low-rank matrices is one of as many ranks as pairs; with few, D is not built."""
+    if change.a1.shape[1] * change.a2.shape[1] > FEW_PAIRS:
+        return _built(change)
+    up = (change.a1[:, :, None] * change.a2[:, None, :]).flatten(1)
+    down = (change.b1[:, None, :] * change.b2[None, :, :]).flatten(0, 1)
+    return abs(change.scale) * _norm_of_product(up, down)
+
+
 def _generalized(change: Generalized) -> float:
     return abs(change.scale) * _norm_of_product(change.b1, change.b2)
 
@@ -110,7 +122,7 @@ SIZES: Mapping[type, Callable[[Any], float]] = {
     LowRank: _low_rank,
     Kronecker: _kronecker,
     Dense: _built,
-    Hadamard: _built,
+    Hadamard: _hadamard,
     Generalized: _generalized,
 }
 
@@ -130,7 +142,7 @@ SHARES: Mapping[type, Callable[[Any], float]] = {Scaling: _mean_factor, Rotation
 
 
 def _norm(matrix: Tensor) -> float:
-    return float(matrix.double().norm())
+    return float(torch.linalg.vector_norm(matrix, dtype=torch.float64))
 
 
 def _norm_of_factor(factor: Tensor | tuple[Tensor, Tensor]) -> float:

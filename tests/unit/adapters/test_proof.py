@@ -51,7 +51,7 @@ WITHOUT_COMFYUI = {"ia3"}
 
 def base(dtype: torch.dtype = torch.float32) -> nn.Module:
     torch.manual_seed(5)
-    transformer: nn.Module = make_transformer(1).requires_grad_(False)
+    transformer: Any = make_transformer(1).requires_grad_(False)
     return transformer.to(dtype)
 
 
