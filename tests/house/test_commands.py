@@ -194,7 +194,8 @@ def test_every_shown_file_is_read_by_the_real_reader(block: Block, tmp_path: Pat
     if block.kind == "json prompts":
         assert load_prompts(path)
     elif block.kind == "json lycoris":
-        assert lycoris_of(str(path)) and not inert_lycoris_keys(str(path))
+        assert lycoris_of(str(path))
+        assert not inert_lycoris_keys(str(path))
     elif block.kind == "json dataset":
         path.write_text(json.dumps([content, *SMALL]), encoding="utf-8")
         assert len(load_datasets(path, []).clips) == 2

@@ -174,9 +174,7 @@ CHECKS: Mapping[str, Works | Inert | OneValue] = {
     "lora_type": Works("lycoris", trained, (("Lora", 96), ("Lycoris", 96)), {"lycoris_config": LOHA}),
     "lycoris_config": Inert(
         "is not used: lora_type is standard",
-        Works(
-            LOKR, trained_kinds, ({"hada"}, {"lokr"}), {"lora_type": "lycoris", "lycoris_config": LOHA}
-        ),
+        Works(LOKR, trained_kinds, ({"hada"}, {"lokr"}), {"lora_type": "lycoris", "lycoris_config": LOHA}),
     ),
     "max_train_steps": Works(7, lambda run: run.loop.pace.total_steps, (400_000, 7)),
     # Two buckets of two clips and of one: two batches a pass.

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from reeltune.config.datasets import KINDS, VideoOptions
 from reeltune.config.document import read_document
 from reeltune.config.load import Loaded, load_run
+from reeltune.config.lycoris import inert_lycoris_keys, lycoris_of
 from reeltune.config.option import told
 from reeltune.config.prompts import load_prompts
 from reeltune.config.root import SECTIONS, all_options
@@ -104,7 +105,9 @@ def test_a_shipped_configuration_is_read_without_a_remark(path: Path) -> None:
 def test_the_files_beside_the_configuration_are_read_too() -> None:
     assert len(load_prompts(ROOT / "config/user_prompt_library.json.example")) == 6
     assert load_webhooks(ROOT / "config/wan/webhook.json") == ()
-    assert read_document(ROOT / "config/wan/lycoris_config.json").content["algo"] == "lokr"
+    described = str(ROOT / "config/wan/lycoris_config.json")
+    assert lycoris_of(described).algo == "lokr"
+    assert inert_lycoris_keys(described) == []
 
 
 def fits(value: Any, node: dict[str, Any]) -> bool:

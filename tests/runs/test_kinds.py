@@ -67,3 +67,19 @@ def test_a_run_of_each_kind_leaves_its_files_and_goes_on_bit_for_bit(
         alone = WanTransformer3DModel.from_pretrained(run.folder / "transformer")
         for name, tensor in alone.state_dict().items():
             assert torch.equal(shown.state_dict()[name], tensor), name
+
+
+def test_a_run_starts_from_an_earlier_file_and_refuses_one_that_does_not_fit(finished: TinyRun, tmp_path: Path) -> None:
+    run = copy_prepared(finished.place, tmp_path)
+    earlier = finished.folder / "comfyui/tiny-lora.safetensors"
+    words = (*WORDS, "max_train_steps=1", "learning_rate=1e-12", "lr_end=0", "lora_rank=8", "use_ema=false")
+    refused = reeltune_here(*words, f"init_lora={earlier}", "lora_rank=3", cwd=run.place)
+    assert refused.returncode == 2
+    assert "set lora_rank=8" in refused.stderr
+    assert "loading" not in refused.stderr
+    ending = reeltune_here(*words, f"init_lora={earlier}", cwd=run.place)
+    assert ending.returncode == 0, ending.stderr
+    one, two = (load_file(place / "comfyui/tiny-lora.safetensors") for place in (finished.folder, run.folder))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-6, atol=1e-7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from reeltune.adapters.about import About
@@ -9,6 +10,7 @@ from reeltune.config.lycoris import lycoris_of
 from reeltune.config.root import Config
 from reeltune.contracts.clip import samples_of
 from reeltune.contracts.facts import Facts
+from reeltune.families.sources import is_repository
 from reeltune.run.prepare import Prepared
 
 
@@ -18,7 +20,7 @@ def about_file(config: Config, facts: Facts, prepared: Prepared, step: int, *, b
     lycoris = adapter.lycoris_config if adapter.lora_type == "lycoris" else None
     described = lycoris_of(lycoris) if lycoris else None
     common: dict[str, Any] = {
-        "base_model": config.model.base_model,
+        "base_model": _name_of(config.model.base_model),
         "base_fingerprint": base_fingerprint,
         "step": step,
         "data": _data(prepared),
@@ -41,6 +43,12 @@ def about_file(config: Config, facts: Facts, prepared: Prepared, step: int, *, b
         targets=(targets,) if isinstance(targets, str) else targets,
         **common,
     )
+
+
+def _name_of(base: str) -> str:
+    """Return a base model's name on the hub, or of a place on this machine its last part: files are published."""
+    path = Path(base).expanduser()
+    return base if is_repository(base) and not path.exists() else path.name
 
 
 def _data(prepared: Prepared) -> dict[str, Any]:

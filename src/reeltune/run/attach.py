@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import nn
 
@@ -14,18 +13,19 @@ from reeltune.adapters.about import About
 from reeltune.adapters.full import FullModel
 from reeltune.adapters.full_files import ModelPublisher
 from reeltune.adapters.layers import layers_of
-from reeltune.adapters.layouts import check_fit, read_adapter
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.adapters.lycoris import Lycoris, attach_lycoris
 from reeltune.adapters.proof import prove_before_training
 from reeltune.adapters.publish import AdapterPublisher
 from reeltune.config.lycoris import lycoris_of
-from reeltune.config.lycoris_choice import chosen_for_lycoris
 from reeltune.config.root import Config
 from reeltune.config.targets import chosen_layers
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.family import Family
+from reeltune.contracts.layers import LinearLayer
 from reeltune.contracts.trained import Publisher, Trained
+from reeltune.run.start_file import start_file
+from reeltune.run.trained_layers import lycoris_among
 from reeltune.train.shown import Showing, by_file, in_place
 from reeltune.train.state import TrainState
 
@@ -52,10 +52,11 @@ def attach(config: Config, transformer: nn.Module, family: Family, *, seed: int,
     """
     if config.model.model_type == "full":
         return _full(transformer, family, about)
-    facts = family.facts
-    adapter = ADAPTERS[config.adapter.lora_type](config, transformer, facts, seed)
-    if config.adapter.init_lora:
-        _start_from(adapter, Path(config.adapter.init_lora).expanduser(), facts)
+    facts, layers = family.facts, layers_of(transformer)
+    start = start_file(config, layers, facts)
+    adapter = ADAPTERS[config.adapter.lora_type](config, transformer, layers, facts, seed)
+    if start:
+        adapter.start_from(start.changes)
     main = "lycoris" if config.adapter.lora_type == "lycoris" else "diffusers"
     publisher = AdapterPublisher(adapter, facts, about, main=main)
     return Attached(
@@ -66,19 +67,19 @@ def attach(config: Config, transformer: nn.Module, family: Family, *, seed: int,
     )
 
 
-def _lora(config: Config, transformer: nn.Module, facts: Facts, seed: int) -> Lora:
-    layers = chosen_layers(layers_of(transformer), config.adapter, facts)
+def _lora(config: Config, transformer: nn.Module, layers: Sequence[LinearLayer], facts: Facts, seed: int) -> Lora:
+    layers = chosen_layers(layers, config.adapter, facts)
     return attach_lora(transformer, config.adapter, [layer.name for layer in layers], seed=seed)
 
 
-def _lycoris(config: Config, transformer: nn.Module, facts: Facts, seed: int) -> Lycoris:
+def _lycoris(config: Config, transformer: nn.Module, layers: Sequence[LinearLayer], facts: Facts, seed: int) -> Lycoris:
     assert config.adapter.lycoris_config is not None
     described = lycoris_of(config.adapter.lycoris_config)
-    chosen = chosen_for_lycoris(layers_of(transformer), described, facts)
+    chosen = lycoris_among(config, layers, facts)
     return attach_lycoris(transformer, described, chosen, seed=seed, lokr_norm=config.adapter.init_lokr_norm)
 
 
-ADAPTERS: Mapping[str, Callable[[Config, nn.Module, Facts, int], Lora | Lycoris]] = {
+ADAPTERS: Mapping[str, Callable[[Config, nn.Module, Sequence[LinearLayer], Facts, int], Lora | Lycoris]] = {
     "standard": _lora,
     "lycoris": _lycoris,
 }
@@ -90,12 +91,6 @@ def _full(transformer: nn.Module, family: Family, about: MakeAbout) -> Attached:
     # A whole model is compared with its files at each save; writing it once more before the first step would take
     # its size on the disk.
     return Attached(FullModel(transformer), publisher, showing=in_place, prove=lambda: None)
-
-
-def _start_from(adapter: Lora | Lycoris, file: Path, facts: Facts) -> None:
-    read = read_adapter(file, facts)
-    check_fit(read, layers_of(adapter.transformer))
-    adapter.start_from(read.changes)
 
 
 def _prove(publisher: AdapterPublisher, adapter: Lora | Lycoris) -> None:

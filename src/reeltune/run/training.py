@@ -17,7 +17,7 @@ from reeltune.contracts.outcome import Outcome, ResultKind
 from reeltune.contracts.progress import Track
 from reeltune.data.manifest import by_dataset, rate_notes, summary
 from reeltune.data.manifest_records import write_manifest
-from reeltune.families import check_family, family_dimensions, family_facts
+from reeltune.families import check_family, family_dimensions, family_facts, family_layers
 from reeltune.families.opening import check_weights, open_family
 from reeltune.run.assemble import assemble
 from reeltune.run.caption_lengths import caption_lengths
@@ -31,6 +31,7 @@ from reeltune.run.preflight import require_writable
 from reeltune.run.prepare import Prepared, fill_caches
 from reeltune.run.resume import changes_since, choose_start, told_changes
 from reeltune.run.rules import rules_of
+from reeltune.run.start_file import start_file
 from reeltune.run.trained_layers import check_trained
 from reeltune.train.audience import Audience
 from reeltune.train.loop import Loop
@@ -52,6 +53,7 @@ def train(loaded: Loaded, means: Means, *, track: Track, sinks_for: SinksFor) ->
     _check_blocks(config)
     check_trained(config)
     facts = family_facts(config.model)
+    start_file(config, family_layers(config.model), facts)
     manifest = make_manifest(config, loaded.datasets, facts, track)
     plan = make_plan(config, loaded.datasets, manifest.trained, facts)
     _announce(loaded, means, manifest, plan)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import inspect
 import shutil
 import threading
@@ -14,11 +15,13 @@ from typing import Any
 
 import diffusers
 import pytest
+import torch
 import yaml
 from huggingface_hub import HfApi
 from huggingface_hub.utils import filter_repo_objects
 
 from reeltune.contracts.events import CheckpointSaved, RunFinished, RunStarted, SampleRendered
+from reeltune.demo.model import make_transformer
 from reeltune.report.background import Background
 from reeltune.report.hub import ADAPTER_FILES, HubSink, adapter_files
 from reeltune.report.model_card import CardFacts, Sampling, model_card, snippet
@@ -368,3 +371,40 @@ def test_the_code_of_a_card_uses_parameters_that_the_pipeline_has() -> None:
     tree = ast.parse(snippet(FACTS, "me/fox"))
     (call,) = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "pipe"]
     assert {word.arg for word in call.keywords} <= known
+
+
+def names_in(code: str) -> set[str]:
+    """Return the dotted names that a card's code calls."""
+    return {ast.unparse(node.func) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)}
+
+
+def test_the_code_of_a_card_loads_lycoris_by_its_own_library() -> None:
+    code = snippet(replace(FACTS, kind="lycoris"), "me/fox")
+    assert {"create_lycoris_from_weights", "network.apply_to", "network.to"} <= names_in(code)
+    assert "pipe.load_lora_weights" not in names_in(code)
+    from lycoris import LycorisNetwork, create_lycoris_from_weights
+
+    assert list(inspect.signature(create_lycoris_from_weights).parameters)[:3] == ["multiplier", "file", "module"]
+    assert callable(LycorisNetwork.apply_to)
+    assert "'pytorch_lora_weights.safetensors'" in code.replace('"', "'")
+
+
+def test_the_code_of_a_card_puts_a_trained_transformer_into_its_pipeline(tmp_path: Path) -> None:
+    code = snippet(replace(FACTS, kind="full", base_model="the/base"), "me/fox")
+    assigned = {ast.unparse(node.targets[0]): node for node in ast.parse(code).body if isinstance(node, ast.Assign)}
+    make_transformer(1).save_pretrained(tmp_path / "transformer")
+    lines = [assigned["transformer"]]
+    names: dict[str, Any] = {"AutoModel": diffusers.AutoModel, "torch": torch}
+    source = ast.unparse(ast.Module(lines, [])).replace("me/fox", str(tmp_path))
+    exec(source, names)
+    assert type(names["transformer"]) is diffusers.WanTransformer3DModel
+    assert names["transformer"].dtype == torch.bfloat16
+    assert "transformer=transformer" in ast.unparse(assigned["pipe"])
+
+
+@pytest.mark.parametrize("kind", ["lora", "lycoris", "full"])
+def test_the_code_of_every_card_imports_what_there_is(kind: Any) -> None:
+    for node in ast.walk(ast.parse(snippet(replace(FACTS, kind=kind), "me/fox"))):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module or "")
+            assert all(hasattr(module, alias.name) for alias in node.names)

@@ -39,3 +39,38 @@ def test_a_folder_on_this_machine_is_not_named(tmp_path: Path, monkeypatch: pyte
         Path(place).mkdir(parents=True)
         card = model_card(facts_of(pretrained_model_name_or_path=place), repo="me/x", videos=[])
         assert place not in card
+
+
+LOHA = {"algo": "loha", "multiplier": 1.0, "linear_dim": 4, "linear_alpha": 2}
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "relation", "shown", "hidden"),
+    [
+        ({}, "A LoRA adapter for", "adapter", "| lora_rank | 16 |", "| linear_dim"),
+        ({"use_dora": True}, "A DoRA adapter for", "adapter", "| use_dora | true |", "| linear_dim"),
+        (
+            {"lora_type": "lycoris", "lycoris_config": LOHA},
+            "A LyCORIS LoHa adapter for",
+            "adapter",
+            "| linear_dim | 4 |",
+            "| lora_rank",
+        ),
+        ({"model_type": "full"}, "A fully trained transformer for", "finetune", "| model_type | full |", "| lora_rank"),
+    ],
+)
+def test_a_card_says_what_was_trained_and_with_which_settings(
+    options: dict[str, Any], words: str, relation: str, shown: str, hidden: str
+) -> None:
+    card = model_card(facts_of(**options), repo="me/x", videos=[])
+    assert words in card
+    assert f"base_model_relation: {relation}" in card
+    assert shown in card
+    assert hidden not in card
+    assert "`comfyui/` has the same weights" in card
+
+
+def test_a_card_says_where_comfyui_has_no_file() -> None:
+    released = {"pretrained_model_name_or_path": "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"}
+    ia3 = {"lora_type": "lycoris", "lycoris_config": LOHA | {"algo": "ia3"}}
+    assert "There is no file for ComfyUI" in model_card(facts_of(**released, **ia3), repo="me/x", videos=[])
