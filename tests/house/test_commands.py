@@ -143,7 +143,9 @@ def run_line(line: str, place: Path, *, model: Path) -> tuple[int | None, str]:
         return ending.returncode, ending.stderr
     if words[1] in ("data", "cache", "inspect", "export"):
         # In this process, since there are many of them: what they print is tested elsewhere.
-        ending = reeltune_here(*words[1:], cwd=place)
+        # The base that a file names is the released one for a reader, and here the tiny one.
+        base = ["--base", str(model)] if "merged" in words else []
+        ending = reeltune_here(*words[1:], *base, cwd=place)
         return ending.returncode, ending.stderr
     asked = ["--yes", "--gpu", "24"] if words[1] == "configure" else []
     done = reeltune(*words[1:], *asked, cwd=place, environment=ALONE | {"HOME": str(place)})

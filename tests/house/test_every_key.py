@@ -129,6 +129,7 @@ def text_parts(run: Run) -> list[str]:
 def base_parts(run: Run) -> list[str]:
     parts = run.family.parts
     assert isinstance(parts.transformer, Path)
+    assert isinstance(parts.vae, Path)
     return effects.names_of([parts.transformer, parts.vae, parts.scheduler])
 
 

@@ -300,11 +300,11 @@ def write_random(folder: Path, module: nn.Module, dtype: torch.dtype, prefix: st
         position += size
     text = json.dumps(header).encode()
     largest = max(tensor.numel() for tensor in state.values())
-    noise = (0.02 * torch.randn(largest)).to(dtype).view(torch.uint8).numpy()
+    noise = memoryview((0.02 * torch.randn(largest)).to(dtype).view(torch.uint8).numpy())  # pyright: ignore[reportArgumentType]
     with (folder / f"{prefix}.safetensors").open("wb") as stream:
         stream.write(struct.pack("<Q", len(text)) + text)
         for tensor in state.values():
-            stream.write(memoryview(noise)[: tensor.numel() * dtype.itemsize])
+            stream.write(noise[: tensor.numel() * dtype.itemsize])
 
 
 def peak_ratio(folder: Path, part: str, precision: str) -> float:

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cli import reeltune
 from helpers.tiny import copy_prepared
+from reeltune.cli.main import main
 
 
-def test_the_base_is_measured_beside_the_plan(tiny_example: Path, tmp_path: Path) -> None:
+def test_the_base_is_measured_beside_the_plan(
+    tiny_example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("optimum.quanto")
     run = copy_prepared(tiny_example, tmp_path)
-    words = ("plan", "--example", "tiny", "--measure", "--json", "base_model_precision=int8-quanto")
-    outcome = reeltune(*words, cwd=run.place)
-    assert outcome.returncode == 0, outcome.stderr
-    page = json.loads(outcome.stdout)
+    monkeypatch.chdir(run.place)
+    assert main(["plan", "--example", "tiny", "--measure", "--json", "base_model_precision=int8-quanto"]) == 0
+    page = json.loads(capsys.readouterr().out)
     measured = page["measured"]
     assert measured["precision"] == "int8-quanto"
     # Nothing but bfloat16, 8-bit and float32 numbers that are counted alike.

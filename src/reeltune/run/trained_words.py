@@ -12,7 +12,7 @@ from reeltune.contracts.facts import Facts
 from reeltune.contracts.layers import LinearLayer
 from reeltune.contracts.outcome import ResultKind
 
-ALGORITHMS: Mapping[Algo, str] = {
+ALGORITHMS: Mapping[str, str] = {
     "lora": "LoRA",
     "loha": "LoHa",
     "lokr": "LoKr",

@@ -15,11 +15,11 @@ from reeltune.config.root import Config
 from reeltune.errors import ConfigError
 
 NEEDED = {"data_backend_config": "d.json", "output_dir": "output/x", "max_train_steps": 1}
-CLIPS = {"id": "a", "instance_data_dir": "clips", "cache_dir_vae": "cache/a"}
+CLIPS: dict[str, Any] = {"id": "a", "instance_data_dir": "clips", "cache_dir_vae": "cache/a"}
 TEXT = {"id": "t", "dataset_type": "text_embeds", "cache_dir": "cache/t"}
 LOKR = {"algo": "lokr", "multiplier": 1.0, "linear_dim": 4, "linear_alpha": 1, "factor": 4}
-LYCORIS = {"lora_type": "lycoris", "lycoris_config": LOKR}
-FULL = {"model_type": "full"}
+LYCORIS: dict[str, Any] = {"lora_type": "lycoris", "lycoris_config": LOKR}
+FULL: dict[str, Any] = {"model_type": "full"}
 
 
 def config_of(**options: Any) -> Config:

@@ -393,9 +393,8 @@ def test_the_code_of_a_card_puts_a_trained_transformer_into_its_pipeline(tmp_pat
     code = snippet(replace(FACTS, kind="full", base_model="the/base"), "me/fox")
     assigned = {ast.unparse(node.targets[0]): node for node in ast.parse(code).body if isinstance(node, ast.Assign)}
     make_transformer(1).save_pretrained(tmp_path / "transformer")
-    lines = [assigned["transformer"]]
     names: dict[str, Any] = {"AutoModel": diffusers.AutoModel, "torch": torch}
-    source = ast.unparse(ast.Module(lines, [])).replace("me/fox", str(tmp_path))
+    source = ast.unparse(assigned["transformer"]).replace("me/fox", str(tmp_path))
     exec(source, names)
     assert type(names["transformer"]) is diffusers.WanTransformer3DModel
     assert names["transformer"].dtype == torch.bfloat16

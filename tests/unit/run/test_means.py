@@ -87,7 +87,7 @@ def test_an_attention_package_that_is_missing_is_done_without(lose: Callable[...
     assert note.text.endswith("; they are made with PyTorch's own attention")
 
 
-LYCORIS = {"lora_type": "lycoris", "lycoris_config": {"algo": "loha"}}
+LYCORIS: dict[str, Any] = {"lora_type": "lycoris", "lycoris_config": {"algo": "loha"}}
 
 
 def test_lycoris_without_its_package_is_refused_with_what_to_type(lose: Callable[..., None]) -> None:
