@@ -116,6 +116,14 @@ def timed(step: Step, device: torch.device) -> float:
     return time.perf_counter() - started
 
 
+class NoFiles:
+    """What is timed leaves nothing behind."""
+
+    def write(self, folder: Path, run_name: str, *, step: int) -> None: ...
+
+    def places(self, run_name: str) -> tuple[Path, ...]:
+        return ()
+
+
 def _keeps_nothing() -> Keeping:
-    results = Results("bench", "raw", lambda path, tensors: None, lambda path, tensors: None)
-    return Keeping(Checkpoints(Path("nowhere"), 1), results, {})
+    return Keeping(Checkpoints(Path("nowhere"), 1), Results("bench", "raw", NoFiles()), {})

@@ -1,10 +1,11 @@
-"""Files that are whole or not there at all: written beside their place, then given their name."""
+"""Files and folders that are whole or not there at all: written beside their place, then given their name."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,50 @@ def whole_file(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Yield a hidden sibling to write into, and give it its name once the body has ended well.
+
+    A process that dies on the way leaves no `folder`. If another process was first, its folder stays and ours goes.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        yield draft
+        _let_others_read(draft)
+        _name_folder(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _name_folder(draft: Path, folder: Path) -> None:
+    try:
+        draft.rename(folder)
+    except OSError:
+        # Another process was first: a folder that holds something cannot be renamed over.
+        if not folder.is_dir():
+            raise
+
+
+def _let_others_read(folder: Path) -> None:
+    # safetensors writes 0600, which keeps a model made by one user from the others on the machine.
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def duplicate(source: Path, target: Path) -> None:
+    """Let a file stand at another place too: a second name, which costs no room, or a copy where the disk has none.
+
+    For files that are replaced and never written into. A link is followed.
+    """
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def write_json(path: Path, content: Any) -> None:

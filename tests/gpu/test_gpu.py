@@ -11,6 +11,7 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from helpers.tiny import open_tiny, random_batch
+from helpers.trained import NoFiles
 from reeltune.adapters.about import About
 from reeltune.adapters.layouts import write_adapter
 from reeltune.adapters.lora import Lora, attach_lora
@@ -58,9 +59,7 @@ def make_loop(tiny_model: Path, folder: Path) -> Loop:
         schedule=Schedule("constant", peak=RATE, end=0.0, warmup=0, total=8),
         clip=clipping("norm", 1.0),
         draws=draws,
-        keeping=Keeping(
-            Checkpoints(folder, 2), Results("gpu", "raw", lambda path, tensors: None, lambda path, tensors: None), {}
-        ),
+        keeping=Keeping(Checkpoints(folder, 2), Results("gpu", "raw", NoFiles()), {}),
         renders=None,
         device=DEVICE,
         audience=Audience([]),

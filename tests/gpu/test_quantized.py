@@ -13,7 +13,8 @@ from reeltune.adapters.lora import attach_lora
 from reeltune.config.adapter import AdapterOptions
 from reeltune.families.opening import Opening
 from reeltune.families.wan.description import FACTS
-from reeltune.families.wan.family import Wan, WanParts
+from reeltune.families.wan.family import Wan
+from reeltune.families.wan.parts import WanParts
 from reeltune.quantize.apply import PRECISIONS
 from reeltune.quantize.stored import stored_bytes
 

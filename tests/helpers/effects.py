@@ -25,7 +25,6 @@ from reeltune.contracts.events import CheckpointSaved, RunFinished, RunStarted
 from reeltune.data.buckets import bucket_size
 from reeltune.errors import DataError
 from reeltune.families.wan import autoencoder
-from reeltune.families.wan import family as wan_family
 from reeltune.machine import packages
 from reeltune.report import hub, webhook
 from reeltune.report.console import TrainingConsole
@@ -34,6 +33,7 @@ from reeltune.run.assemble import checkpoints_of
 from reeltune.run.clip_entries import clip_caches, entries_of
 from reeltune.run.rules import sizing_of
 from reeltune.train.loop import Loop
+from reeltune.train.shown import in_place
 from reeltune.train.state import Snapshot
 
 
@@ -95,14 +95,14 @@ def times_loaded(run: Run) -> int:
 def place_of_quantizing(run: Run) -> str:
     """Return where the base is loaded to be quantized, on its way to another device than the CPU."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wan_family, "load_transformer", lambda *words, device, **others: _stop_at(device))
+        patch.setattr(Quantizing, "finish", lambda self, module, layer, device: _stop_at(module.get_submodule(layer)))
         with pytest.raises(StopIteration) as stopped:
             run.family.load_transformer(torch.device("meta"))
     return stopped.value.value
 
 
-def _stop_at(device: torch.device) -> None:
-    raise StopIteration(device.type)
+def _stop_at(layer: nn.Module) -> None:
+    raise StopIteration(next(layer.parameters()).device.type)
 
 
 def attention_of_videos(run: Run) -> str | None:
@@ -114,7 +114,7 @@ def attention_of_videos(run: Run) -> str | None:
             family=run.family,
             transformer=run.loop.transformer,
             prepared=run.prepared,
-            save_adapter=run.loop.keeping.results.save_diffusers,
+            showing=in_place(run.loop.state),
             device=torch.device("cuda"),
         )
     assert made

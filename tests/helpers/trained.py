@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -40,3 +41,12 @@ class PlainTensors:
 
     def holding(self, tensors: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         return holding(self.tensors, tensors)
+
+
+class NoFiles:
+    """A stand-in for a publisher, for runs whose files nobody looks at."""
+
+    def write(self, folder: Path, run_name: str, *, step: int) -> None: ...
+
+    def places(self, run_name: str) -> tuple[Path, ...]:
+        return ()

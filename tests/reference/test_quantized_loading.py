@@ -269,7 +269,8 @@ from pathlib import Path
 from torch import nn
 from transformers import UMT5EncoderModel
 from reeltune.families.opening import Opening
-from reeltune.families.wan.family import Wan, WanParts
+from reeltune.families.wan.family import Wan
+from reeltune.families.wan.parts import WanParts
 from reeltune.quantize.apply import quantize_linears
 from reeltune.quantize.stored import stored_bytes
 

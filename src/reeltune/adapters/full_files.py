@@ -7,7 +7,6 @@ comfyui/<run name>.safetensors  one file, Wan's own names behind the prefix that
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from torch import nn
 
 from reeltune.adapters.about import About, written_metadata
 from reeltune.adapters.transformer_files import SHARD_BYTES, save_single_file, save_transformer
-from reeltune.whole_files import write_json
+from reeltune.whole_files import duplicate, write_json
 
 FOLDER = "transformer"
 COMFYUI_PREFIX = "model.diffusion_model."
@@ -73,7 +72,7 @@ def write_pipeline(
     shutil.rmtree(draft, ignore_errors=True)
     try:
         for name, part in {**parts, FOLDER: transformer_folder}.items():
-            _duplicate(part, draft / name)
+            _duplicate_folder(part, draft / name)
         write_json(draft / "model_index.json", content)
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
@@ -81,13 +80,9 @@ def write_pipeline(
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _duplicate(source: Path, target: Path) -> None:
-    """Let all files below a folder stand at another place too."""
+def _duplicate_folder(source: Path, target: Path) -> None:
+    """Let all files below a folder stand at another place too; the hub's cache holds links to files elsewhere."""
     for file in sorted(path for path in source.rglob("*") if path.is_file()):
         place = target / file.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            # The hub's cache holds links to files elsewhere.
-            os.link(file.resolve(), place)
-        except OSError:
-            shutil.copyfile(file, place)
+        duplicate(file, place)

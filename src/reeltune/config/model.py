@@ -54,7 +54,9 @@ class ModelOptions(Section):
         None, "Another place for the text encoder and its tokenizer; unset takes them from the base model."
     )
     pretrained_vae_model_name_or_path: str | None = option(
-        None, "Another place for the autoencoder; unset takes it from the base model."
+        None,
+        "Another place for the autoencoder: a repository, a folder or a single .safetensors file; unset takes it from "
+        "the base model.",
     )
     pretrained_transformer_model_name_or_path: str | None = option(
         None,

@@ -14,8 +14,8 @@ from typing import TypeVar
 import numpy as np
 
 from reeltune.demo.drawing import GROUNDS, MOTIONS, SHAPES, Scene, draw
-from reeltune.demo.folder import whole_folder
 from reeltune.media import write_mp4
+from reeltune.whole_files import whole_folder
 
 SIZES = ((192, 108), (160, 120), (128, 128), (108, 192), (208, 120))
 # The shortest still holds 17 frames at 16 per second, which span 1.0625 s.

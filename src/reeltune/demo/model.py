@@ -21,8 +21,8 @@ from transformers import UMT5Config, UMT5EncoderModel
 from transformers.utils import logging
 
 from reeltune.demo.drawing import Scene, draw
-from reeltune.demo.folder import whole_folder
 from reeltune.demo.tokenizer import make_tokenizer
+from reeltune.whole_files import whole_folder
 
 TEXT_WIDTH = 32
 HEADS, HEAD_WIDTH = 4, 16

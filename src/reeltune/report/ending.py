@@ -85,7 +85,10 @@ def _next_steps(outcome: Outcome, command: str) -> Iterator[tuple[str, str]]:
     else:
         length = outcome.length or outcome.total_steps
         yield "train on", f"{_without(command, outcome.length_option)} {outcome.length_option}={2 * length}"
-    words, places = WORDS[outcome.kind], {"result": outcome.result.as_posix(), "folder": outcome.result.parent.as_posix()}
+    words, places = (
+        WORDS[outcome.kind],
+        {"result": outcome.result.as_posix(), "folder": outcome.result.parent.as_posix()},
+    )
     if outcome.result.exists():
         yield "use it in diffusers", words.use_in_diffusers.format(**places)
     if _newest(outcome.folder / "comfyui", "*.safetensors"):

@@ -18,7 +18,6 @@ from reeltune.adapters.merge import merge
 from reeltune.adapters.transformer_files import save_single_file, save_transformer
 from reeltune.contracts.adapter_report import Exported
 from reeltune.contracts.progress import Track
-from reeltune.demo.folder import whole_folder
 from reeltune.errors import ConfigError
 from reeltune.families.opening import name_in_release, open_transformer
 from reeltune.run.base_model import base_options
@@ -26,7 +25,7 @@ from reeltune.run.convert import about_of
 from reeltune.run.exported_names import MERGED
 from reeltune.run.preflight import require_room
 from reeltune.run.same_change import PROBES, SUMS, require_within, unit_roundoff
-from reeltune.whole_files import whole_file
+from reeltune.whole_files import whole_file, whole_folder
 
 
 def export_merged(

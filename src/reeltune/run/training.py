@@ -19,6 +19,7 @@ from reeltune.data.manifest import by_dataset, rate_notes, summary
 from reeltune.data.manifest_records import write_manifest
 from reeltune.families import check_family, family_dimensions, family_facts, family_layers
 from reeltune.families.opening import check_weights, open_family
+from reeltune.run.adapter_record import ADAPTER_RECORD
 from reeltune.run.assemble import assemble
 from reeltune.run.caption_lengths import caption_lengths
 from reeltune.run.depth import check_depth
@@ -29,10 +30,11 @@ from reeltune.run.means import Means
 from reeltune.run.plan import Plan, make_plan
 from reeltune.run.preflight import require_writable
 from reeltune.run.prepare import Prepared, fill_caches
-from reeltune.run.resume import changes_since, choose_start, told_changes
+from reeltune.run.resume import changes_since, choose_start, content_changes_since, told_changes
 from reeltune.run.rules import rules_of
 from reeltune.run.start_file import start_file
 from reeltune.run.trained_layers import check_trained
+from reeltune.run.trained_words import result_kind
 from reeltune.train.audience import Audience
 from reeltune.train.loop import Loop
 
@@ -72,6 +74,7 @@ def prepare(loaded: Loaded, *, track: Track) -> Prepared:
     check_family(config.model)
     check_weights(config.model)
     _check_blocks(config)
+    check_trained(config)
     manifest = make_manifest(config, loaded.datasets, family_facts(config.model), track)
     _tell_data(manifest)
     _tell(loaded.notes)
@@ -193,7 +196,10 @@ def _open_folder(loop: Loop, folder: Path, loaded: Loaded, prepared: Prepared, *
 
 def _told_differences(loop: Loop, config: Config, start: int) -> list[str]:
     folder = config.reporting.run_folder
-    lines = told_changes(changes_since(config, record_of(folder, start, "config.json")))
+    lines = told_changes(
+        changes_since(config, record_of(folder, start, "config.json"))
+        | content_changes_since(config, record_of(folder, start, ADAPTER_RECORD))
+    )
     if record_of(folder, start, "data.json") != loop.keeping.records["data.json"]:
         lines.append(
             "the clips or captions have changed since the checkpoint, or how often they are drawn: their order is a "
@@ -214,13 +220,6 @@ def _outcome(config: Config, plan: Plan, step: int, *, nothing_to_do: bool = Fal
         length=plan.length,
         kind=kind,
     )
-
-
-def result_kind(config: Config) -> ResultKind:
-    """Return what kind of files a run leaves."""
-    if config.model.model_type == "full":
-        return "full"
-    return "lycoris" if config.adapter.lora_type == "lycoris" else "lora"
 
 
 MAIN_RESULT: Mapping[ResultKind, str] = {

@@ -58,8 +58,8 @@ class Renders:
     """The validation videos of a run.
 
     open: gives the family's renderer around the transformer in training. shown: which weights are rendered.
-    showing: lets the transformer act with them. randomize: whether each step has noise of its own. benchmark_folder: for
-    the bare base's videos; None makes none.
+    showing: lets the transformer act with them. randomize: whether each step has noise of its own.
+    benchmark_folder: for the bare base's videos; None makes none.
     """
 
     folder: Path

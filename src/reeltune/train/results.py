@@ -8,14 +8,13 @@ The result holds the averaged weights when renders show only those, so that what
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from reeltune.contracts.trained import Publisher
 from reeltune.train.state import TrainState, Weights
-from reeltune.whole_files import whole_file
+from reeltune.whole_files import duplicate, whole_file
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,7 @@ def _copy(source: Path, target: Path) -> None:
     files = [path.relative_to(source) for path in [source, *sorted(source.rglob("*"))] if path.is_file()]
     for file in files:
         with whole_file(target / file) as draft:
-            _duplicate(source / file, draft)
+            duplicate(source / file, draft)
     for path in target.rglob("*"):
         if path.is_file() and path.relative_to(target) not in files:
             path.unlink()
-
-
-def _duplicate(source: Path, target: Path) -> None:
-    """Give a file a second name, which costs no room; copy it where the disk does not do that."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -15,7 +15,7 @@ from helpers.video import read_video
 from reeltune.demo import clips as clips_module
 from reeltune.demo.clips import Clip, make_clips, plan_clips
 from reeltune.demo.drawing import GROUNDS, MOTIONS, SHAPES, Scene, draw
-from reeltune.demo.folder import whole_folder
+from reeltune.whole_files import whole_folder
 
 
 @pytest.fixture(scope="module")

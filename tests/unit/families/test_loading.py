@@ -24,7 +24,8 @@ PROBE = """
 import sys, torch
 from pathlib import Path
 from reeltune.families.opening import Opening
-from reeltune.families.wan.family import Wan, WanParts
+from reeltune.families.wan.family import Wan
+from reeltune.families.wan.parts import WanParts
 
 def peak_kb():
     return next(int(line.split()[1]) for line in Path("/proc/self/status").open() if line.startswith("VmHWM"))

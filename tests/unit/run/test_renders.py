@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,8 @@ from reeltune.run import renders as module
 from reeltune.run.prepare import Prepared
 from reeltune.run.rendering_plan import plan_rendering, prompts_to_encode
 from reeltune.run.renders import attention_of, make_renders
-from reeltune.tensor_files import save_tensors
 from reeltune.train.render import Renders
+from reeltune.train.shown import Show
 
 CPU = torch.device("cpu")
 
@@ -142,13 +144,19 @@ def prepared(tmp_path: Path) -> Prepared:
     return Prepared(Manifest(()), items=(), held_out=(), text=store, prompt_keys={"a": "key-a", "n": "key-n"})
 
 
+@contextmanager
+def showing() -> Iterator[Show]:
+    """Show what is there."""
+    yield lambda shown: nullcontext()
+
+
 def renders_of(wan: Wan, prepared: Prepared, **options: Any) -> Renders | None:
     return make_renders(
         config_of(**options),
         family=wan,
         transformer=Blocks(),
         prepared=prepared,
-        save_adapter=save_tensors,
+        showing=showing,
         device=CPU,
     )
 

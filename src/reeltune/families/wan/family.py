@@ -6,61 +6,41 @@ import functools
 import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import diffusers
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import UMT5EncoderModel
 
-from reeltune.adapters.full_files import write_pipeline
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Batch, Noised
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.family import DecodeVideo, EncodeText, EncodeVideo, Render
-from reeltune.errors import ModelError
 from reeltune.families.fingerprint import fingerprint
 from reeltune.families.opening import NO_CHANGE, Opening
 from reeltune.families.quantizing import Quantizing
 from reeltune.families.rounding import random_samples, relative_error
 from reeltune.families.shelf import Shelf
-from reeltune.families.sources import Source, component_folder, read_config, read_layout
-from reeltune.families.wan import autoencoder, decoder, encoders, render
+from reeltune.families.wan import autoencoder, decoder, encoders, pipeline, render
 from reeltune.families.wan.alone import name_in_release as name_in_release
 from reeltune.families.wan.alone import open_transformer as open_transformer
 from reeltune.families.wan.description import FACTS
 from reeltune.families.wan.forward import velocity
+from reeltune.families.wan.parts import WanParts, find_parts
+from reeltune.families.wan.parts import check_weights as check_weights
 from reeltune.families.wan.single_file import SingleFile
-from reeltune.families.wan.sources import base_vae, single_file, sources_of, vae_file
-from reeltune.families.wan.transformer import find_transformer, load_transformer, original_weights
+from reeltune.families.wan.sources import sources_of
+from reeltune.families.wan.transformer import load_transformer, original_weights
 from reeltune.families.wan.vae_file import VaeFile
-from reeltune.families.wan.variants import refuse_relatives
 from reeltune.families.weight_files import variant_there
-from reeltune.families.weights import weights_folder
 
 log = logging.getLogger(__name__)
 
 TIMESTEPS = 1000
 """The transformer is told the noise level as a number from 0 to 1000."""
-
-
-@dataclass(frozen=True)
-class WanParts:
-    """Where the components are: folders in the diffusers layout; transformer and autoencoder may be single files.
-
-    variant: of the weights, taken where a folder has it.
-    """
-
-    transformer: Path | SingleFile
-    vae: Path | VaeFile
-    text_encoder: Path
-    tokenizer: Path
-    scheduler: Path
-    variant: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -79,19 +59,7 @@ class Wan:
         return name_in_release(name)
 
     def write_pipeline(self, folder: Path, transformer: Path) -> None:
-        parts = self.parts
-        if isinstance(parts.vae, VaeFile):
-            raise ModelError(
-                f"{parts.vae.path} is a single file, and a whole pipeline needs the autoencoder in a folder: "
-                "set pretrained_vae_model_name_or_path to one, or full_output=transformer"
-            )
-        beside = {
-            "vae": parts.vae,
-            "text_encoder": parts.text_encoder,
-            "tokenizer": parts.tokenizer,
-            "scheduler": parts.scheduler,
-        }
-        write_pipeline(folder, transformer, beside, pipeline_index(parts.scheduler))
+        pipeline.write_around(transformer, self.parts, folder)
 
     def text_fingerprint(self) -> str:
         encoder, tokenizer = self._fingerprint(self.parts.text_encoder), fingerprint(self.parts.tokenizer)
@@ -188,54 +156,9 @@ class Wan:
         return fingerprint(folder) + (f"-{variant}" if variant else "")
 
 
-def pipeline_index(scheduler: Path) -> dict[str, Any]:
-    """Return model_index.json of a pipeline with that scheduler."""
-    return {
-        "_class_name": "WanPipeline",
-        "_diffusers_version": diffusers.__version__,
-        "scheduler": ["diffusers", read_config(scheduler, "scheduler_config.json")["_class_name"]],
-        "text_encoder": ["transformers", "UMT5EncoderModel"],
-        "tokenizer": ["transformers", "T5TokenizerFast"],
-        "transformer": ["diffusers", "WanTransformer3DModel"],
-        "vae": ["diffusers", "AutoencoderKLWan"],
-    }
-
-
-def check_weights(options: ModelOptions) -> None:
-    """Refuse a relative by its configuration alone, before its 30 GB are fetched; look at what is here whole."""
-    sources = sources_of(options)
-    if not single_file(options):
-        folder = component_folder(sources.transformer, files="config.json")
-        refuse_relatives(sources.transformer.place, read_config(folder), read_layout(folder))
-    if all(source.path.exists() for source in sources.all()):
-        _find_parts(options)
-
-
 def open_model(options: ModelOptions, opening: Opening) -> Wan:
     """Find, and fetch where needed, every part of the model. Raises ModelError before anything is loaded."""
     if options.base_model.lower().endswith(".safetensors"):
         release = sources_of(options).scheduler.place
         log.info("%s holds the transformer alone; what else is needed comes from %s", options.base_model, release)
-    return Wan(_find_parts(options), opening)
-
-
-def _find_parts(options: ModelOptions) -> WanParts:
-    sources, variant = sources_of(options), options.variant
-    return WanParts(
-        transformer=find_transformer(sources.transformer, single_file(options), variant=variant),
-        vae=autoencoder.find_vae(sources.vae, vae_file(options), base=base_vae(options), variant=variant),
-        text_encoder=weights_folder(
-            sources.text_encoder, encoders.blank_text_encoder, variant=variant, beside=encoders.BESIDE
-        ),
-        tokenizer=_tokenizer_folder(sources.tokenizer),
-        scheduler=component_folder(sources.scheduler),
-        variant=variant,
-    )
-
-
-def _tokenizer_folder(source: Source) -> Path:
-    folder = component_folder(source)
-    # Without either the library makes a tokenizer that knows no word, and does not mention it.
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "spiece.model")):
-        raise ModelError(f"{folder} holds neither tokenizer.json nor spiece.model. Download the model again.")
-    return folder
+    return Wan(find_parts(options), opening)

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel, attention_backend
 
+from reeltune.adapters.layouts import read_adapter
+from reeltune.adapters.wearing import wearing
 from reeltune.contracts.family import Render, RenderRequest
 from reeltune.families.loading import release_memory
 from reeltune.families.sources import read_config
@@ -122,9 +124,6 @@ def _wearing(pipeline: WanPipeline, adapter: Path | None, strength: float) -> Ab
     """Show the weights of a file, in place of a LoRA in training if there is one; None shows the base without it."""
     if adapter is None or _is_for_diffusers(adapter):
         return _wearing_lora(pipeline, adapter)
-    from reeltune.adapters.layouts import read_adapter
-    from reeltune.adapters.wearing import wearing
-
     assert pipeline.transformer is not None
     return wearing(pipeline.transformer, read_adapter(adapter, WAN_21).changes, strength=strength)
 
