@@ -121,6 +121,8 @@ class NoFiles:
 
     def write(self, folder: Path, run_name: str, *, step: int) -> None: ...
 
+    def prove(self, scratch: Path) -> None: ...
+
     def places(self, run_name: str) -> tuple[Path, ...]:
         return ()
 

@@ -1,10 +1,11 @@
-"""Modules in another state for a while: in evaluation, or with other weights."""
+"""Modules in another state: in evaluation or with other weights for a while, or with the numbers of a checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 
@@ -31,3 +32,12 @@ def holding(parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor
     finally:
         for name, data in own.items():
             parameters[name].data = data
+
+
+@torch.no_grad()
+def copy_all(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    """Copy tensors into those of the same names, in place. Names and sizes must be the same: nothing is spread out."""
+    assert own.keys() == tensors.keys(), sorted(own.keys() ^ tensors.keys())
+    for name, tensor in own.items():
+        assert tensor.shape == tensors[name].shape, (name, tensor.shape, tensors[name].shape)
+        tensor.copy_(tensors[name])

@@ -64,15 +64,42 @@ def _let_others_read(folder: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def duplicate(source: Path, target: Path) -> None:
-    """Let a file stand at another place too: a second name, which costs no room, or a copy where the disk has none.
-
-    For files that are replaced and never written into. A link is followed.
-    """
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """Yield a hidden sibling to write into, and put it in the folder's place once the body has ended well."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft, old = (folder.with_name(f".{folder.name}.{word}.{os.getpid()}.writing") for word in ("new", "old"))
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
     try:
-        os.link(source.resolve(), target)
-    except OSError:
+        yield draft
+        if folder.exists():
+            folder.rename(old)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+LARGE_BYTES = 1_000_000
+"""Files from here on are worth a second name instead of a copy."""
+
+
+def duplicate(source: Path, target: Path) -> None:
+    """Let a file stand at another place too; a link is followed.
+
+    A large file gets a second name, which costs no room, where the disk has that: for weights, which nobody edits.
+    """
+    if source.stat().st_size < LARGE_BYTES or not _linked(source.resolve(), target):
         shutil.copyfile(source, target)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target)
+    except OSError:
+        return False
+    return True
 
 
 def write_json(path: Path, content: Any) -> None:

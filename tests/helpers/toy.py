@@ -115,6 +115,8 @@ class ToyPublisher:
         for place in self.places(run_name):
             save_tensors(folder / place, {name: tensor.detach() for name, tensor in self.lora.trainable().items()})
 
+    def prove(self, scratch: Path) -> None: ...
+
     def places(self, run_name: str) -> tuple[Path, ...]:
         return (Path("pytorch_lora_weights.safetensors"), Path("comfyui") / f"{run_name}.safetensors")
 
@@ -202,6 +204,6 @@ def toy_renders(folder: Path, family: Toy, transformer: nn.Module, state: TrainS
         [NamedRequest("a/b:c", request)],
         ("raw", "ema"),
         16.0,
-        by_file(state, ToyPublisher(state.trained).write_main),
+        by_file(state, ToyPublisher(state.trained).write_main, scratch=folder),
         lambda: family.renderer(transformer, torch.device("cpu")),
     )

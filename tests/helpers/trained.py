@@ -48,5 +48,7 @@ class NoFiles:
 
     def write(self, folder: Path, run_name: str, *, step: int) -> None: ...
 
+    def prove(self, scratch: Path) -> None: ...
+
     def places(self, run_name: str) -> tuple[Path, ...]:
         return ()

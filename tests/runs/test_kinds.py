@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,8 @@ def test_a_run_of_each_kind_leaves_its_files_and_goes_on_bit_for_bit(
 
 def test_a_run_starts_from_an_earlier_file_and_refuses_one_that_does_not_fit(finished: TinyRun, tmp_path: Path) -> None:
     run = copy_prepared(finished.place, tmp_path)
-    earlier = finished.folder / "comfyui/tiny-lora.safetensors"
+    earlier = tmp_path / "earlier.safetensors"
+    shutil.copy(finished.folder / "comfyui/tiny-lora.safetensors", earlier)
     words = (*WORDS, "max_train_steps=1", "learning_rate=1e-12", "lr_end=0", "lora_rank=8", "use_ema=false")
     refused = reeltune_here(*words, f"init_lora={earlier}", "lora_rank=3", cwd=run.place)
     assert refused.returncode == 2
@@ -83,3 +85,10 @@ def test_a_run_starts_from_an_earlier_file_and_refuses_one_that_does_not_fit(fin
     assert one.keys() == two.keys()
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-6, atol=1e-7)
+    # What a run has started from is in its checkpoints: the file may go.
+    earlier.unlink()
+    further = reeltune_here(*words, f"init_lora={earlier}", "max_train_steps=2", cwd=run.place)
+    assert further.returncode == 0, further.stderr
+    missing = reeltune_here(*words, f"init_lora={earlier}", "output_dir=output/another", cwd=run.place)
+    assert missing.returncode == 2
+    assert "does not exist" in missing.stderr

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from reeltune.errors import TrainingError
-from reeltune.modes import holding
+from reeltune.modes import copy_all, holding
 
 
 class FullModel:
@@ -32,13 +32,9 @@ class FullModel:
         """Return the masters, float32, by the transformer's own names."""
         return dict(self._masters)
 
-    @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Copy tensors, named as in `trainable`, into masters and transformer. Names and shapes must be the same."""
-        assert self._masters.keys() == tensors.keys(), sorted(self._masters.keys() ^ tensors.keys())
-        for name, master in self._masters.items():
-            assert master.shape == tensors[name].shape, name
-            master.copy_(tensors[name])
+        copy_all(self._masters, tensors)
         self.moved()
 
     def fixed(self) -> dict[str, Tensor]:

@@ -7,7 +7,6 @@ comfyui/<run name>.safetensors  one file, Wan's own names behind the prefix that
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import nn
 
 from reeltune.adapters.about import About, written_metadata
 from reeltune.adapters.transformer_files import SHARD_BYTES, save_single_file, save_transformer
-from reeltune.whole_files import duplicate, write_json
+from reeltune.whole_files import duplicate, replaced_folder, write_json
 
 FOLDER = "transformer"
 COMFYUI_PREFIX = "model.diffusion_model."
@@ -46,6 +45,9 @@ class ModelPublisher:
         save_transformer(in_diffusers, self.transformer, metadata=metadata, shard_bytes=self.shard_bytes)
         save_single_file(in_comfyui, self.transformer, self._comfyui_name, metadata=metadata)
 
+    def prove(self, scratch: Path) -> None:
+        """Do nothing: a whole model is compared with its files at each save, and writing one more takes its size."""
+
     def places(self, run_name: str) -> tuple[Path, ...]:
         """Return the transformer's folder, and the file for ComfyUI."""
         return Path(FOLDER), Path("comfyui", f"{run_name}.safetensors")
@@ -68,16 +70,10 @@ def write_pipeline(
     says. Files on the same disk are not copied: they get a second name.
     """
     content = json.loads(index.read_text(encoding="utf-8")) if isinstance(index, Path) else dict(index)
-    draft = folder.with_name(f".{folder.name}.writing")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
+    with replaced_folder(folder) as draft:
         for name, part in {**parts, FOLDER: transformer_folder}.items():
             _duplicate_folder(part, draft / name)
         write_json(draft / "model_index.json", content)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _duplicate_folder(source: Path, target: Path) -> None:

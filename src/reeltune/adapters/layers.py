@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import torch
@@ -55,10 +56,19 @@ def base_of(layer: nn.Linear, x: Tensor, output: Tensor, *, change: Change) -> B
     return Base(x, product, apply=lambda other: linear(other, layer.weight), weight=lambda: plain_weight(layer))
 
 
-def exact_base(layer: nn.Linear, x: Tensor) -> Base:
-    """Return a layer's part in a pass for a float32 x, computed in float32 from the layer's own weight."""
-    weight = plain_weight(layer).to(x.device, torch.float32)
-    return Base(x, linear(x, weight), apply=lambda other: linear(other, weight), weight=lambda: weight)
+def exact_base(layer: nn.Linear, x: Tensor, *, change: Change | None = None) -> Base:
+    """Return a layer's part in a pass for a float32 x, computed in float32 from the layer's own weight.
+
+    change: what the part is for; the weight is brought to float32 only if that reads it. None: for anything.
+    """
+
+    @functools.cache
+    def weight() -> Tensor:
+        return plain_weight(layer).to(x.device, torch.float32)
+
+    # No numbers at all where none are read: nothing can be computed with them by mistake.
+    product = linear(x, weight()) if change is None or uses_product(change) else x.new_empty(*x.shape[:-1], 0)
+    return Base(x, product, apply=lambda other: linear(other, weight()), weight=weight)
 
 
 def _around(transformer: nn.Module, name: str) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,7 @@ from reeltune.adapters.lora_given import refuse_two_starts, take_over
 from reeltune.adapters.lora_layers import (
     ADAPTER,
     CastingLinear,
+    Moved,
     MovedDown,
     MovedUp,
     RowLengths,
@@ -33,7 +34,7 @@ from reeltune.adapters.lora_layers import (
 from reeltune.adapters.lora_start import DRAWN, FROM_BASE, require_directions
 from reeltune.config.adapter import AdapterOptions
 from reeltune.errors import ConfigError
-from reeltune.modes import holding
+from reeltune.modes import copy_all, holding
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Lora:
         return tensors
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copy tensors, named as in `trainable`, into the adapter, in place. The names must be the same."""
-        _copy_all(self.trainable(), tensors)
+        """Copy tensors, named as in `trainable`, into the adapter, in place. Names and sizes must be the same."""
+        copy_all(self.trainable(), tensors)
 
     def fixed(self) -> dict[str, Tensor]:
         """Return the starting pairs that are kept beside the trained ones, if any."""
@@ -76,12 +77,12 @@ class Lora:
             f"{name}.{which}.start": half.start
             for name, layer in self.layers.items()
             for which, half in (("lora_A", down_of(layer)), ("lora_B", up_of(layer)))
-            if isinstance(half, MovedDown | MovedUp)
+            if isinstance(half, Moved)
         }
 
     def load_fixed(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over the starting pairs, in place. The names must be the same."""
-        _copy_all(self.fixed(), tensors)
+        """Take over the starting pairs, in place. Names and sizes must be the same."""
+        copy_all(self.fixed(), tensors)
 
     def moved(self) -> None:
         """Nothing is kept that depends on the weights."""
@@ -108,7 +109,7 @@ class Lora:
 
     def start_from(self, changes: Mapping[str, Change]) -> None:
         """Take over the weights of a file. Raises ConfigError that names the first thing that does not fit."""
-        if self.init_type in FROM_BASE:
+        if self.init_type != "default":
             refuse_two_starts(self.init_type)
         take_over(self.layers, changes)
 
@@ -195,10 +196,3 @@ def _change(layer: LoraLinear) -> Change:
     pair = LowRank(down_of(layer).acting().detach(), up_of(layer).acting().detach(), layer.scaling[ADAPTER])
     lengths = lengths_of(layer)
     return pair if lengths is None else Decomposed(pair, lengths.detach()[:, None])
-
-
-@torch.no_grad()
-def _copy_all(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
-    assert own.keys() == tensors.keys(), sorted(own.keys() ^ tensors.keys())
-    for name, tensor in own.items():
-        tensor.copy_(tensors[name])

@@ -31,7 +31,7 @@ def take_over(layers: Mapping[str, LoraLinear], changes: Mapping[str, Change]) -
 
 
 def refuse_two_starts(kind: str) -> None:
-    """Refuse a file beside a start from the base's own directions, which would be lost."""
+    """Refuse a file beside another start, which would be lost."""
     raise ConfigError(
         f"init_lora and lora_init_type={kind} each say where the LoRA starts: keep one. With a file: "
         "lora_init_type=default."

@@ -32,15 +32,19 @@ class CastingLinear(nn.Linear):
         self.weight = nn.Parameter(weight.detach().float())
 
     def forward(self, input: Tensor) -> Tensor:
-        return linear(input, self.weight.to(input.dtype))
+        return linear(input, self.acting().to(input.dtype))
 
     def acting(self) -> Tensor:
         """Return the matrix that acts, for which the layer's formula is up @ down."""
         return self.weight
 
 
-class MovedDown(CastingLinear):
-    """A and its start A0, which stays: gives A x and A0 x, stacked."""
+class Moved(CastingLinear):
+    """One half of a pair of which only what it has moved since its start counts: B A - B0 A0.
+
+    Computed as (B - B0) A + B0 (A - A0), with the differences taken in float32 and cast afterwards. B A and B0 A0 cast
+    by themselves are large and nearly equal: what training moves at first would be less than their rounding.
+    """
 
     start: Tensor
 
@@ -48,29 +52,19 @@ class MovedDown(CastingLinear):
         super().__init__(start)
         self.register_buffer("start", start.detach().float().clone(), persistent=False)
 
-    def forward(self, input: Tensor) -> Tensor:
-        # Two products of the same shape, so that at the start they are equal to the bit.
-        return torch.stack([super().forward(input), linear(input, self.start.to(input.dtype))])
+
+class MovedDown(Moved):
+    """A and its start A0, which stays: (2r, in)."""
 
     def acting(self) -> Tensor:
-        return torch.cat([self.weight, self.start])
+        return torch.cat([self.weight, self.weight - self.start])
 
 
-class MovedUp(CastingLinear):
-    """B and its start B0, which stays: gives B h - B0 h0 for h and h0, stacked."""
-
-    start: Tensor
-
-    def __init__(self, start: Tensor) -> None:
-        super().__init__(start)
-        self.register_buffer("start", start.detach().float().clone(), persistent=False)
-
-    def forward(self, input: Tensor) -> Tensor:
-        hidden, hidden_at_start = input
-        return super().forward(hidden) - linear(hidden_at_start, self.start.to(input.dtype))
+class MovedUp(Moved):
+    """B and its start B0, which stays: (out, 2r)."""
 
     def acting(self) -> Tensor:
-        return torch.cat([self.weight, -self.start], dim=1)
+        return torch.cat([self.weight - self.start, self.start], dim=1)
 
 
 class RowLengths(DoraLinearLayer):

@@ -4,7 +4,8 @@ Letters: W (out, in) the base's weight in float32, r the rank, A (r, in), B (out
 
 From main directions a layer starts at a pair (A0, B0) that is far from zero. Elsewhere s B0 A0 is then taken out of W,
 and the file is good for that other base only. Here W stays, the starting pair is kept, and the layer adds
-s (B A - B0 A0): nothing at first, to the bit, with the same gradients; and the file is a plain LoRA of twice the rank.
+s (B A - B0 A0): nothing at first, to the bit, with the same gradients; and the file is a plain LoRA of twice the rank,
+[B - B0, B0] [A; A - A0], whose numbers keep what little was learned in any number type.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from reeltune.adapters.changes import Base, Change, LowRank, placed, uses_product
+from reeltune.adapters.changes import Base, Change, placed, uses_product
 from reeltune.adapters.layers import exact_base, linear_of
 from reeltune.adapters.layouts import read_adapter
 from reeltune.contracts.facts import Facts
@@ -79,11 +79,11 @@ def _compare(adapter: Live, path: Path, name: str, change: Change) -> None:
     layer = linear_of(adapter.transformer, name)
     generator = torch.Generator().manual_seed(len(name))
     x = torch.randn(_PROBES, layer.in_features, generator=generator).to(layer.weight.device)
-    base = exact_base(layer, x)
     live, change = adapter.acting(name, x), placed(change, x.device)
+    base = exact_base(layer, x, change=change)
     read = change.added(base)
     error = (read - live).norm().item()
-    allowed = TOLERANCE * live.norm().item() + ROUNDING * _subtracted(change, base)
+    allowed = TOLERANCE * live.norm().item() + ROUNDING * _rotated(change, base)
     if not error <= allowed:
         raise CheckpointError(
             f"{path}: layer {name} is changed otherwise than by the adapter in training: the two differ by "
@@ -91,12 +91,8 @@ def _compare(adapter: Live, path: Path, name: str, change: Change) -> None:
         )
 
 
-def _subtracted(change: Change, base: Base) -> float:
-    """Return the size of the numbers that may nearly cancel out in a change."""
-    if isinstance(change, LowRank):
-        # Starts from the base's own directions are kept as the trained pair minus the first one.
-        terms = (base.x @ change.down.T).abs() @ change.up.abs().T
-        return abs(change.scale) * terms.norm().item()
+def _rotated(change: Change, base: Base) -> float:
+    """Return the size of the base's outputs that a change turns or stretches, and of which it is the difference."""
     return base.product.norm().item() if uses_product(change) else 0.0
 
 

@@ -19,7 +19,7 @@ from reeltune.adapters.about import About
 from reeltune.adapters.changes import Change
 from reeltune.adapters.layers import linear_of, plain_weight
 from reeltune.adapters.layouts import no_rule, write_adapter
-from reeltune.adapters.proof import Live, prove
+from reeltune.adapters.proof import Live, prove, prove_before_training
 from reeltune.contracts.facts import Facts
 from reeltune.whole_files import write_json
 
@@ -60,6 +60,10 @@ class AdapterPublisher:
     def write_main(self, folder: Path, *, step: int) -> Path:
         """Write the main file alone into a folder, for videos, and return its path."""
         return self._write_main(folder, self.adapter.changes(), self.about(step))
+
+    def prove(self, scratch: Path) -> None:
+        """Write and prove every file with the adapter moved a little at random; then it is where it was."""
+        prove_before_training(self, self.adapter, scratch=scratch)
 
     def places(self, run_name: str) -> tuple[Path, ...]:
         """Return the files that `write` makes, below its folder; the main one first."""

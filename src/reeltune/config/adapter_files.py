@@ -40,8 +40,6 @@ def _start(file: str, where: str) -> Iterator[str]:
         )
     elif path.is_dir():
         yield f"init_lora ({where}): {file} is a folder. Name the .safetensors file in it."
-    elif not path.is_file():
-        yield f"init_lora ({where}): {file} does not exist. Name a .safetensors file, or leave init_lora out."
 
 
 def _description(values: Mapping[str, Any]) -> Iterator[str]:

@@ -115,4 +115,21 @@ def _rate_falls(config: Config) -> Iterator[str]:
         )
 
 
-_CHECKS = (_has_an_end, _skipping_has_a_span, _one_kind_of_quantization, _rate_falls, trained_contradictions)
+def _pipeline_has_folders(config: Config) -> Iterator[str]:
+    vae = config.model.pretrained_vae_model_name_or_path
+    pipeline = config.model.model_type == "full" and config.adapter.full_output == "pipeline"
+    if pipeline and vae and vae.lower().endswith(".safetensors"):
+        yield (
+            "full_output is pipeline and pretrained_vae_model_name_or_path is a single file: a pipeline holds folders; "
+            "name a folder of the autoencoder, or set full_output=transformer"
+        )
+
+
+_CHECKS = (
+    _has_an_end,
+    _skipping_has_a_span,
+    _one_kind_of_quantization,
+    _rate_falls,
+    _pipeline_has_folders,
+    trained_contradictions,
+)

@@ -54,6 +54,13 @@ class Publisher(Protocol):
         """
         ...
 
+    def prove(self, scratch: Path) -> None:
+        """Show before the first step that files will hold what acts; nothing is changed by it.
+
+        scratch: a folder for files that are gone afterwards. Raises CheckpointError.
+        """
+        ...
+
     def places(self, run_name: str) -> tuple[Path, ...]:
         """Return the files and folders that `write` makes, below its folder; the main one first."""
         ...

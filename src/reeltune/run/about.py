@@ -8,6 +8,7 @@ from typing import Any
 from reeltune.adapters.about import About
 from reeltune.config.lycoris import lycoris_of
 from reeltune.config.root import Config
+from reeltune.config.targets import target_entries
 from reeltune.contracts.clip import samples_of
 from reeltune.contracts.facts import Facts
 from reeltune.families.sources import is_repository
@@ -35,12 +36,12 @@ def about_file(config: Config, facts: Facts, prepared: Prepared, step: int, *, b
         return About(
             kind=described.algo, rank=described.linear_dim, alpha=described.linear_alpha, settings=settings, **common
         )
-    targets = adapter.peft_lora_target_modules or ()
     return About(
         kind="dora" if adapter.use_dora else "lora",
         rank=adapter.lora_rank,
         alpha=float(adapter.lora_rank if adapter.lora_alpha is None else adapter.lora_alpha),
-        targets=(targets,) if isinstance(targets, str) else targets,
+        targets=target_entries(adapter),
+        settings={"lora_blocks": adapter.lora_blocks} if adapter.lora_blocks else {},
         **common,
     )
 

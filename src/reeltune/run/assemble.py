@@ -63,7 +63,6 @@ def assemble(
     _tell_rounding(config, family, transformer, device)
     about = functools.partial(about_file, config, family.facts, prepared, base_fingerprint=family.base_fingerprint())
     attached = attach(config, transformer, family, seed=_adapter_seed(draws), about=about)
-    attached.prove()
     _require_room(config, plan, attached.trained)
     _set_for_training(config, transformer)
     source = _batches(config, datasets, prepared, draws, pin=device.type == "cuda")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +13,6 @@ from reeltune.adapters.full_files import ModelPublisher
 from reeltune.adapters.layers import layers_of
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.adapters.lycoris import Lycoris, attach_lycoris
-from reeltune.adapters.proof import prove_before_training
 from reeltune.adapters.publish import AdapterPublisher
 from reeltune.config.lycoris import lycoris_of
 from reeltune.config.root import Config
@@ -29,20 +26,17 @@ from reeltune.run.trained_layers import lycoris_among
 from reeltune.train.shown import Showing, by_file, in_place
 from reeltune.train.state import TrainState
 
-log = logging.getLogger(__name__)
-
 MakeAbout = Callable[[int], About]
 """Gives what a file says of itself, for a step."""
 
 
 @dataclass(frozen=True)
 class Attached:
-    """What is trained, how it becomes files, how it is shown, and what proves its files before the first step."""
+    """What is trained, how it becomes files, and how it is shown."""
 
     trained: Trained
     publisher: Publisher
     showing: Callable[[TrainState], Showing]
-    prove: Callable[[], None]
 
 
 def attach(config: Config, transformer: nn.Module, family: Family, *, seed: int, about: MakeAbout) -> Attached:
@@ -62,8 +56,11 @@ def attach(config: Config, transformer: nn.Module, family: Family, *, seed: int,
     return Attached(
         adapter,
         publisher,
-        showing=lambda state: by_file(state, lambda folder, step: publisher.write_main(folder, step=step)),
-        prove=lambda: _prove(publisher, adapter),
+        showing=lambda state: by_file(
+            state,
+            lambda folder, step: publisher.write_main(folder, step=step),
+            scratch=config.reporting.run_folder,
+        ),
     )
 
 
@@ -88,15 +85,4 @@ ADAPTERS: Mapping[str, Callable[[Config, nn.Module, Sequence[LinearLayer], Facts
 
 def _full(transformer: nn.Module, family: Family, about: MakeAbout) -> Attached:
     publisher = ModelPublisher(transformer, family.name_in_release, about)
-    # A whole model is compared with its files at each save; writing it once more before the first step would take
-    # its size on the disk.
-    return Attached(FullModel(transformer), publisher, showing=in_place, prove=lambda: None)
-
-
-def _prove(publisher: AdapterPublisher, adapter: Lora | Lycoris) -> None:
-    started = time.monotonic()
-    prove_before_training(publisher, adapter)
-    log.info(
-        "adapter files were written with random weights, read back and compared, layer by layer, in %.1f s",
-        time.monotonic() - started,
-    )
+    return Attached(FullModel(transformer), publisher, showing=in_place)

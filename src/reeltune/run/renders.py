@@ -88,7 +88,12 @@ def _request(config: Config, prepared: Prepared, video: Video, common: dict[str,
 def _fingerprint(config: Config, prepared: Prepared, video: Video, request: RenderRequest) -> str:
     """Name all that the bare base's video depends on; texts by the names of their encodings."""
     texts = (video.prompt.prompt, config.rendering.validation_negative_prompt)
-    settings = {name: str(value) for name, value in vars(request).items() if not isinstance(value, Tensor)}
+    # An adapter's strength does not count where there is none.
+    settings = {
+        name: str(value)
+        for name, value in vars(request).items()
+        if not isinstance(value, Tensor) and name != "strength"
+    }
     return digest_of(
         {
             "texts": [prepared.prompt_keys[text] for text in texts],

@@ -11,15 +11,16 @@ from reeltune.config.root import Config
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.layers import LinearLayer
 from reeltune.errors import ConfigError
+from reeltune.run.checkpoint_room import start_of
 
 
 def start_file(config: Config, layers: Sequence[LinearLayer], facts: Facts) -> AdapterFile | None:
-    """Return what `init_lora` holds; None where it names nothing.
+    """Return what `init_lora` holds; None where it names nothing, or the run goes on from a checkpoint of its own.
 
     layers: of the base; none where its size is not known yet. Raises ModelError for a file that is no adapter, is
     damaged, or was made for another base; ConfigError for a LoRA of another rank.
     """
-    if not config.adapter.init_lora or config.model.model_type == "full":
+    if not config.adapter.init_lora or config.model.model_type == "full" or start_of(config.reporting) is not None:
         return None
     file = read_adapter(Path(config.adapter.init_lora).expanduser(), facts)
     if layers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from reeltune.config.adapter_contradictions import FROM_BASE
 from reeltune.config.lycoris import lycoris_of
@@ -13,17 +14,27 @@ from reeltune.contracts.facts import Facts
 from reeltune.contracts.layers import LinearLayer
 from reeltune.errors import ConfigError
 from reeltune.families import family_facts, family_layers
+from reeltune.run.checkpoint_room import start_of
 from reeltune.run.trained_words import result_kind
 
 
 def check_trained(config: Config) -> None:
     """Refuse an adapter that does not fit the base, where the base's layers are known by now.
 
-    Raises ConfigError for targets, blocks or a preset that match nothing, and a rank that a start cannot have.
+    Raises ConfigError for targets, blocks or a preset that match nothing, a rank that a start cannot have, and a file
+    to start from that is not there.
     """
     layers = trained_layers(config)
+    _require_start(config)
     if result_kind(config) == "lora" and config.adapter.lora_init_type in FROM_BASE:
         _require_directions(config, layers)
+
+
+def _require_start(config: Config) -> None:
+    """Refuse a fresh run whose file to start from is missing; one that goes on needs it no more."""
+    file = config.adapter.init_lora
+    if file and start_of(config.reporting) is None and not Path(file).expanduser().is_file():
+        raise ConfigError(f"init_lora: {file} does not exist. Name a .safetensors file, or leave init_lora out.")
 
 
 def trained_layers(config: Config) -> tuple[LinearLayer, ...]:

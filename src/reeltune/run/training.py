@@ -166,6 +166,7 @@ def _carry_out(
             stop_requested=stop.asked,
         )
         _open_folder(loop, folder, loaded, prepared, start=start)
+        loop.keeping.results.prove(folder)
         loop.run()
         if result_kind(config) == "full" and config.adapter.full_output == "pipeline":
             family.write_pipeline(folder / "pipeline", folder / MAIN_RESULT["full"])

@@ -8,13 +8,18 @@ The result holds the averaged weights when renders show only those, so that what
 
 from __future__ import annotations
 
+import logging
 import shutil
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from reeltune.contracts.trained import Publisher
 from reeltune.train.state import TrainState, Weights
-from reeltune.whole_files import duplicate, whole_file
+from reeltune.whole_files import duplicate, replaced_folder, whole_file
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,16 @@ class Results:
             with state.acting_as(kind):
                 self.publisher.write(folder if kind == main else folder / kind, self.run_name, step=state.step)
 
+    def prove(self, folder: Path) -> None:
+        """Show, with files below a folder that are gone afterwards, that this run's files will hold what acts.
+
+        Raises CheckpointError.
+        """
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".proof.", suffix=".writing") as scratch:
+            self.publisher.prove(Path(scratch))
+        log.debug("result files were tried out in %.1f s", time.monotonic() - started)
+
     def publish(self, checkpoint: Path, folder: Path) -> None:
         """Copy a checkpoint's results to the run folder, each file whole or not at all.
 
@@ -46,11 +61,11 @@ class Results:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Let a file or a folder stand at another place too, each file whole; what else was in the folder goes."""
-    files = [path.relative_to(source) for path in [source, *sorted(source.rglob("*"))] if path.is_file()]
-    for file in files:
-        with whole_file(target / file) as draft:
-            duplicate(source / file, draft)
-    for path in target.rglob("*"):
-        if path.is_file() and path.relative_to(target) not in files:
-            path.unlink()
+    """Let a file or a folder, where there is one, stand at another place too, whole, instead of what was there."""
+    if source.is_dir():
+        with replaced_folder(target) as draft:
+            for file in source.iterdir():
+                duplicate(file, draft / file.name)
+    elif source.exists():
+        with whole_file(target) as draft:
+            duplicate(source, draft)

@@ -25,19 +25,23 @@ Showing = Callable[[], AbstractContextManager[Show]]
 """Opens a place for the files of one time of rendering."""
 
 
-def by_file(state: TrainState, write: Callable[[Path, int], Path]) -> Showing:
-    """Show an adapter by its file. write: makes it in a folder, for a step, and returns it."""
+def by_file(state: TrainState, write: Callable[[Path, int], Path], *, scratch: Path) -> Showing:
+    """Show an adapter by its file.
+
+    write: makes it in a folder, for a step, and returns it. scratch: where such folders are, for a while.
+    """
 
     @contextmanager
     def showing() -> Iterator[Show]:
-        with tempfile.TemporaryDirectory() as scratch:
+        scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=scratch, prefix=".shown.", suffix=".writing") as place:
             files: dict[Shown, Path] = {}
 
             @contextmanager
             def show(shown: Shown) -> Iterator[Path | None]:
                 if shown != "base" and shown not in files:
                     with state.acting_as(shown):
-                        files[shown] = write(Path(scratch) / shown, state.step)
+                        files[shown] = write(Path(place) / shown, state.step)
                 with state.trained.disabled():
                     yield files.get(shown)
 

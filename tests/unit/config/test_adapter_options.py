@@ -135,12 +135,12 @@ def test_a_pickled_start_is_refused_before_it_is_opened(tmp_path: Path, ending: 
     assert "is a pickled file, which can run code when it is read. Name a .safetensors file" in said
 
 
-def test_a_start_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    assert "init_lora (command line): no.safetensors does not exist" in refusal_of(tmp_path, init_lora="no.safetensors")
+def test_a_folder_is_no_start(tmp_path: Path) -> None:
     assert "is a folder. Name the .safetensors file in it" in refusal_of(tmp_path, init_lora=str(tmp_path))
     (tmp_path / "there.safetensors").write_bytes(b"")
     assert loaded(tmp_path, init_lora=str(tmp_path / "there.safetensors"))
-    # Where it is not read, it need not be there.
+    # Whether it is there is asked when a run starts afresh: one that goes on needs it no more.
+    assert loaded(tmp_path, init_lora="no.safetensors")
     assert "--format merged" in refusal_of(tmp_path, init_lora="no.safetensors", **FULL)
 
 
@@ -148,10 +148,10 @@ def test_all_problems_of_all_files_are_listed_together(tmp_path: Path) -> None:
     description = tmp_path / "lycoris.json"
     description.write_text('{\n"algo": "lokr",\n"multiplier": 1.0,\n"linear_dim": 0,\n"linear_alpha": 1}')
     said = refusal_of(
-        tmp_path, lora_type="lycoris", lycoris_config=str(description), init_lora="no.safetensors", sead=1
+        tmp_path, lora_type="lycoris", lycoris_config=str(description), init_lora="no.bin", sead=1
     )
     assert f"linear_dim ({description}, line 4)" in said
-    assert "no.safetensors does not exist" in said
+    assert "no.bin is a pickled file" in said
     assert "sead (command line): unknown option; nearest is seed" in said
 
 

@@ -166,7 +166,10 @@ def test_starts_from_the_bases_weights_say_what_files_hold() -> None:
 def test_masters_are_told_with_their_size() -> None:
     # 1.42 billion weights of 4 bytes.
     assert "float32 masters, 5.7 GB beside the base" in notes_of(**FULL)["model_type"][1]
-    assert notes_of(**FULL, mixed_precision="no") == {}
+    in_float32 = notes_of(**FULL, mixed_precision="no")
+    assert "model_type" not in in_float32
+    # Weights and two moments, 12 bytes for each.
+    assert "copies 17.0 GB to the host's memory" in in_float32["checkpointing_steps"][1]
 
 
 def test_who_reads_lycoris_is_told() -> None:

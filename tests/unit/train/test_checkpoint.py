@@ -157,6 +157,8 @@ class Files:
         save_tensors(folder / "main.safetensors", {"w": self.weights.tensors["a"].detach()})
         save_tensors(folder / "folder" / f"{run_name}-{step}", {"w": self.weights.tensors["b"].detach()})
 
+    def prove(self, scratch: Path) -> None: ...
+
     def places(self, run_name: str) -> tuple[Path, ...]:
         return (Path("main.safetensors"), Path("folder"))
 

@@ -31,7 +31,7 @@ def test_an_adapter_is_shown_by_one_file_of_each_kind_while_it_steps_aside(tmp_p
         with lora.disabled():
             base = loop.transformer(x, sigma, text)
         assert not torch.equal(adapted, base)
-        with by_file(state, write)() as show:
+        with by_file(state, write, scratch=tmp_path)() as show:
             for shown in ("raw", "ema", "raw", "base"):
                 with show(shown) as file:
                     assert (file is None) == (shown == "base")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ from reeltune.adapters.lycoris.modules import lycoris_name
 from reeltune.adapters.lycoris.starting import start_module
 from reeltune.config.lycoris import LayerSettings
 from reeltune.errors import ConfigError
-from reeltune.modes import holding
+from reeltune.modes import copy_all, holding
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,6 @@ class Lycoris:
     multiplier: strength while it is trained, included in what `changes` gives.
     """
 
-    transformer: nn.Module
     transformer: nn.Module
     adapted: Mapping[str, Adapted]
     multiplier: float = 1.0
@@ -60,12 +62,7 @@ class Lycoris:
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Copy tensors, named as in `trainable`, into the adapter, in place. Names and sizes must be the same."""
-        own = self.trainable()
-        assert own.keys() == tensors.keys(), sorted(own.keys() ^ tensors.keys())
-        with torch.no_grad():
-            for name, parameter in own.items():
-                assert parameter.shape == tensors[name].shape, name
-                parameter.copy_(tensors[name])
+        copy_all(self.trainable(), tensors)
 
     def fixed(self) -> dict[str, Tensor]:
         """Return nothing: the base stays as it is, and all else is trained."""
@@ -103,7 +100,8 @@ class Lycoris:
     def acting(self, name: str, x: Tensor) -> Tensor:
         """Return what the live adapter adds to a layer's output for a float32 x (n, in), in evaluation."""
         one = self.adapted[name]
-        return self._change(one, training=False).added(exact_base(one.layer, x))
+        change = self._change(one, training=False)
+        return change.added(exact_base(one.layer, x, change=change))
 
     def start_from(self, changes: Mapping[str, Change]) -> None:
         """Take the starting weights from a file's changes; layers that it does not have start as they are.
@@ -120,6 +118,8 @@ class Lycoris:
                 )
             one = self.adapted[name]
             start_module(one.module, one.settings, change, multiplier=self.multiplier, name=name)
+        if len(changes) < len(self.adapted):
+            log.info("init_lora: %d of %d layers start from the file", len(changes), len(self.adapted))
 
     def _change(self, one: Adapted, *, training: bool) -> Change:
         return change_of(one.module, one.settings, multiplier=self.multiplier, training=training)

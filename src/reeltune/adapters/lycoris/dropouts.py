@@ -3,7 +3,7 @@
 All three leave out parts of what is added to a layer's output, whatever the algorithm:
 dropout single values, the rest being raised to make up for it; rank_dropout whole outputs (rows of D) for all tokens of
 a pass, as lycoris does beyond plain LoRA, the rest staying as it is; module_dropout everything that a layer's change
-adds. Whole outputs and layers are drawn on the host, so that devices agree; recomputation restores all the draws.
+adds. All is drawn on the device, so that nothing waits for it; recomputation restores the draws.
 """
 
 from __future__ import annotations
@@ -28,8 +28,13 @@ class Dropouts:
         if self.values:
             added = dropout(added, self.values)
         if self.rows:
-            added = added * (torch.rand(added.shape[-1]) >= self.rows).to(added)
+            added = added * _kept(added, self.rows, outputs=added.shape[-1])
         if self.layers:
             # Multiplied and not skipped: with every layer left out the loss would have no gradient at all.
-            added = added * float(torch.rand(()) >= self.layers)
+            added = added * _kept(added, self.layers, outputs=1)
         return added
+
+
+def _kept(added: Tensor, share: float, *, outputs: int) -> Tensor:
+    """Return a 0 for each of some outputs that is left out, and a 1 for the others, on the device of what is added."""
+    return (torch.rand(outputs, device=added.device) >= share).to(added.dtype)

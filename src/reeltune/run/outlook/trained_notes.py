@@ -10,6 +10,7 @@ from reeltune.config.adapter_contradictions import FROM_BASE
 from reeltune.contracts.notes import Note
 from reeltune.estimate.activations import FLOAT32_BYTES
 from reeltune.estimate.memory import whole_model
+from reeltune.estimate.optimizers import state_bytes
 from reeltune.run.outlook.basis import Basis
 from reeltune.run.trained_layers import lycoris_among
 from reeltune.run.trained_words import not_in_comfyui
@@ -39,6 +40,12 @@ def _masters(basis: Basis) -> Iterator[Note]:
     if weights.parameters > weights.in_base:
         text = f"the optimizer moves float32 masters, {size} beside the base in bf16: bf16 alone would lose small steps"
         yield Note("fact", "model_type", text)
+    training = basis.config.training
+    kept = FLOAT32_BYTES + state_bytes(training.optimizer) + (FLOAT32_BYTES if training.use_ema else 0)
+    text = (
+        f"each save first copies {decimal(weights.parameters * kept)} to the host's memory: weights, optimizer, average"
+    )
+    yield Note("fact", "checkpointing_steps", text)
 
 
 def _lycoris(basis: Basis) -> Iterator[Note]:
