@@ -48,7 +48,9 @@ KINDS: Mapping[str, MakeChange] = {
         drawn(generator, 2, layer.inputs),
         0.7,
     ),
-    "full differences": lambda layer, generator: Dense(drawn(generator, layer.outputs, layer.inputs)),
+    "full differences": lambda layer, generator: Dense(
+        drawn(generator, layer.outputs, layer.inputs), drawn(generator, layer.outputs) if layer.has_bias else None, 0.5
+    ),
     "IA3": lambda layer, generator: Scaling(drawn(generator, layer.outputs)),
     "OFT": lambda layer, generator: Rotation(drawn(generator, layer.outputs // 4, 4, 4)),
     "BOFT": lambda layer, generator: Butterfly(drawn(generator, 2, layer.outputs // 4, 4, 4)),

@@ -14,9 +14,11 @@ from peft import LoraConfig
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
+from helpers.reads import Reads
 from reeltune.adapters.changes import Decomposed, Dense, LowRank, matrix_of
 from reeltune.adapters.layers import layers_of, linear_of, plain_weight
 from reeltune.adapters.lora import Lora, attach_lora
+from reeltune.adapters.lora_layers import down_of, up_of
 from reeltune.adapters.lora_start import DRAWN, main_directions
 from reeltune.config.adapter import AdapterOptions
 from reeltune.config.targets import chosen_layers
@@ -250,6 +252,45 @@ def test_what_acts_is_asked_for_without_dropout_and_leaves_the_layer_as_it_was(k
     assert all(module.training for module in modules.values())
 
 
+@pytest.mark.parametrize("size", [1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("kind", ["pissa", "olora"])
+def test_small_updates_are_kept_in_bfloat16_live_and_in_files(kind: str, size: float) -> None:
+    lora = move(attached(base(torch.bfloat16), kind), size)
+    layer, change = lora.layers[FIRST], lora.changes()[FIRST]
+    assert isinstance(change, LowRank)
+    trained, fixed = lora.trainable(), lora.fixed()
+    first, then = (
+        tuple(tensors[f"{FIRST}.lora_{half}.{name}"].detach().double() for half in "AB")
+        for tensors, name in ((fixed, "start"), (trained, "weight"))
+    )
+    exact = change.scale * (then[1] @ then[0] - first[1] @ first[0])
+    x = torch.randn(64, 64, generator=torch.Generator().manual_seed(2)).bfloat16()
+    expected = x.double() @ exact.T
+    live = up_of(layer)(down_of(layer)(x)).double() * change.scale
+    in_file = change.scale * (change.up.bfloat16().double() @ change.down.bfloat16().double())
+    # bfloat16 rounds by 0.4 % at most: twice the factors and twice the sums, in all directions.
+    assert (live - expected).norm() < 0.01 * expected.norm()
+    assert (in_file - exact).norm() < 0.01 * exact.norm()
+
+
+@pytest.mark.parametrize("kind", ["pissa", "olora"])
+def test_gradients_at_any_distance_from_the_start_are_those_of_the_pairs_difference(kind: str) -> None:
+    for size in (0.0, 1e-3, 0.3):
+        lora = move(attached(base(), kind), size)
+        layer, trained, fixed = lora.layers[FIRST], lora.trainable(), lora.fixed()
+        x = torch.randn(9, 64, generator=torch.Generator().manual_seed(2))
+        up_of(layer)(down_of(layer)(x)).square().sum().add(up_of(layer)(down_of(layer)(x)).sum()).backward()
+        down, up = (trained[f"{FIRST}.lora_{half}.weight"].detach().double().requires_grad_() for half in "AB")
+        down_0, up_0 = (fixed[f"{FIRST}.lora_{half}.start"].double() for half in "AB")
+        added = x.double() @ (up @ down - up_0 @ down_0).T
+        (added.square().sum() + added.sum()).backward()
+        for half, exact in (("A", down), ("B", up)):
+            gradient = trained[f"{FIRST}.lora_{half}.weight"].grad
+            assert gradient is not None
+            assert exact.grad is not None
+            assert (gradient - exact.grad).norm() < 1e-5 * exact.grad.norm(), (half, size)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_restart_goes_on_from_the_same_adapter_to_the_bit(kind: str) -> None:
     lora = move(attached(base(), kind))
@@ -393,6 +434,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("dora", {"use_dora": True}, {}, "the file is DoRA, and this run trains plain LoRA. Set use_dora=true"),
     ("plain", {}, {"use_dora": True}, "the file is plain LoRA, and this run trains DoRA. Set use_dora=false"),
     ("start", {}, {"lora_init_type": "pissa"}, "init_lora and lora_init_type=pissa each say .* lora_init_type=default"),
+    ("drawn", {}, {"lora_init_type": "gaussian"}, "init_lora and lora_init_type=gaussian each say"),
 ]
 
 
@@ -498,3 +540,19 @@ def test_a_file_of_text_to_video_makes_the_same_change_of_the_layers_of_an_image
         with torch.no_grad():
             added = layer(x) - layer.get_base_layer()(x)
         torch.testing.assert_close(added, lora.acting(name, x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_tensor_of_another_size_is_not_spread_out() -> None:
+    lora = attached(base(), "pissa")
+    for tensors, load in ((lora.trainable(), lora.load), (lora.fixed(), lora.load_fixed)):
+        spread = {name: tensor.detach()[:1] for name, tensor in tensors.items()}
+        with pytest.raises(AssertionError, match=r"lora_A\.(weight|start)', torch.Size"):
+            load(spread)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_waits_for_the_device_in_training(kind: str) -> None:
+    lora = move(attached(base(torch.bfloat16), kind, lora_dropout=0.2))
+    with Reads() as reads:
+        answer(lora.transformer.train()).float().square().mean().backward()
+    assert reads.count == 0

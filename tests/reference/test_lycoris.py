@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
+from helpers.reads import Reads
 from reeltune.adapters.changes import Change, LowRank, matrix_of
 from reeltune.adapters.layers import layers_of, linear_of, plain_weight
 from reeltune.adapters.lycoris import Lycoris, attach_lycoris
@@ -524,3 +526,28 @@ def test_lycoris_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     attached(base(), REFERENCE_EXAMPLE)
     attached(base(), {**described("lokr"), "linear_dim": 10000, "dropout": 0.1})
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_nothing_waits_for_the_device_in_training(name: str) -> None:
+    transformer = base(dtype=torch.bfloat16).train()
+    content = {**described(name), "dropout": 0.2, "rank_dropout": 0.2, "module_dropout": 0.2}
+    moved(attached(transformer, content))
+    with Reads() as reads:
+        answer(transformer, torch.bfloat16).float().square().mean().backward()
+    assert reads.count == 0
+    with Reads() as reads:
+        float(torch.ones(()))
+    assert reads.count == 1
+
+
+def test_how_many_layers_start_from_a_file_is_said_where_it_is_not_all(caplog: pytest.LogCaptureFixture) -> None:
+    changes = attached(base(), described("lora")).changes()
+    adapter = attached(base(), described("lora"))
+    logging.getLogger("reeltune").propagate = True
+    with caplog.at_level(logging.INFO, logger="reeltune"):
+        adapter.start_from(changes)
+        assert not caplog.records
+        del changes["blocks.0.attn1.to_q"]
+        adapter.start_from(changes)
+    assert [record.message for record in caplog.records] == ["init_lora: 9 of 10 layers start from the file"]

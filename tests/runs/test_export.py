@@ -5,8 +5,9 @@ What is written is read by the stock classes, and compared with what the librari
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from torch import Tensor
 
 from helpers.adapters import KINDS, about, changes_for
 from helpers.light import track
-from reeltune.adapters.changes import Change, matrix_of
+from reeltune.adapters.changes import Change, Decomposed, Dense, Kronecker, LowRank, lengths, mapped, matrix_of
 from reeltune.adapters.layers import layers_of, linear_of
 from reeltune.adapters.layouts import Layout, read_adapter, write_adapter
+from reeltune.adapters.merge import merge
 from reeltune.adapters.wearing import wearing
 from reeltune.cli.main import main
 from reeltune.config.model import ModelOptions
@@ -29,9 +31,10 @@ from reeltune.demo.model import make_transformer
 from reeltune.errors import CheckpointError, ConfigError, ModelError
 from reeltune.families import family_facts
 from reeltune.families.opening import open_transformer
-from reeltune.run import convert as converting
-from reeltune.run.base_model import base_options
-from reeltune.run.exports import export
+from reeltune.run.adapter_files.base_model import base_options
+from reeltune.run.exporting import convert as converting
+from reeltune.run.exporting import merged as merging
+from reeltune.run.exporting.export import export
 
 FACTS = family_facts(ModelOptions())
 LAYERS = [layer for layer in layers_of(make_transformer(1)) if ".attn" in layer.name]
@@ -115,6 +118,9 @@ def test_every_kind_can_be_merged(kind: str, base: Path, tmp_path: Path) -> None
         weight = linear_of(transformer, name).weight
         wanted = weight + 0.5 * matrix_of(change, weight)
         torch.testing.assert_close(linear_of(merged, name).weight, wanted, atol=1e-6, rtol=1e-5)
+        bias = linear_of(transformer, name).bias
+        added = change.scale * change.bias if isinstance(change, Dense) and change.bias is not None else 0
+        torch.testing.assert_close(linear_of(merged, name).bias, bias + 0.5 * added, atol=1e-6, rtol=1e-5)
 
 
 def test_one_file_for_comfyui_holds_the_same_numbers(base: Path, tmp_path: Path) -> None:
@@ -209,17 +215,94 @@ def test_strength_is_multiplied_in(tmp_path: Path) -> None:
         exported(written(tmp_path / "OFT", "OFT", "lycoris"), "comfyui", strength=0.5)
 
 
-def test_a_file_that_does_otherwise_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = written(tmp_path, "LoRA", "diffusers")
-    right = converting.write_adapter
+@pytest.mark.parametrize("layout", ["diffusers", "comfyui", "lycoris"])
+def test_a_smaller_file_of_a_fresh_dora_leaves_the_base_as_it_is(layout: Layout, base: Path, tmp_path: Path) -> None:
+    """Lengths stay in float32: in bfloat16 each row of the base would be 0.2 % longer or shorter."""
+    transformer, file = stock(base), tmp_path / "fresh.safetensors"
+    changes: dict[str, Change] = {
+        layer.name: Decomposed(
+            LowRank(torch.randn(4, layer.inputs), torch.zeros(layer.outputs, 4)),
+            lengths(linear_of(transformer, layer.name).weight.detach(), by_rows=True),
+        )
+        for layer in LAYERS
+    }
+    write_adapter(file, changes, "diffusers", about(), FACTS)
+    result = exported(file, layout, base=str(base), number_type="bf16", output=tmp_path / "small.safetensors")
+    assert {tensor.dtype for tensor in load_file(result.path).values() if tensor.ndim} == {
+        torch.bfloat16,
+        torch.float32,
+    }
+    got = answer_with(read_adapter(Path(result.path), FACTS).changes, base)
+    torch.testing.assert_close(got, answer(transformer), atol=1e-5, rtol=1e-4)
+    if layout == "diffusers":
+        torch.testing.assert_close(answer(with_lora(Path(result.path), base)), got, atol=1e-5, rtol=1e-4)
+
+
+def without_one(items: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(list(items.items())[1:])
+
+
+FAULTS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "zeros": lambda items: {name: mapped(one, lambda tensor: tensor * 0) for name, one in items.items()},
+    "weaker": lambda items: {name: mapped(one, lambda tensor: tensor * 0.9) for name, one in items.items()},
+    "a layer is missing": without_one,
+}
+"""What may go wrong with changes, or with tensors, by name."""
+
+FIRST: Mapping[str, Layout] = {"LoRA": "diffusers", "OFT": "lycoris", "IA3": "lycoris", "DoRA": "diffusers"}
+
+
+@pytest.mark.parametrize("number_type", ["float32", "bf16"])
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("kind", FIRST)
+def test_a_file_that_does_otherwise_is_not_kept(
+    kind: str, fault: str, number_type: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, right, rounded = written(tmp_path, kind, FIRST[kind]), converting.write_adapter, converting.save_tensors
 
     def wrong(path: Path, changes: Mapping[str, Change], *words: Any, **more: Any) -> None:
-        right(path, {name: converting.scaled(change, 1.001) for name, change in changes.items()}, *words, **more)
+        right(path, FAULTS[fault](changes), *words, **more)
 
-    monkeypatch.setattr(converting, "write_adapter", wrong)
-    with pytest.raises(CheckpointError, match="changed otherwise than by the adapter"):
-        exported(file, "comfyui")
+    def wrongly_rounded(path: Path, tensors: Mapping[str, Tensor], *words: Any) -> None:
+        rounded(path, FAULTS[fault](tensors), *words)
+
+    planted = [("write_adapter", wrong), ("save_tensors", wrongly_rounded)]
+    for name, planted_one in planted if number_type == "bf16" else planted[:1]:
+        with monkeypatch.context() as patch:
+            patch.setattr(converting, name, planted_one)
+            with pytest.raises(CheckpointError, match="changed otherwise|not in both"):
+                exported(file, FIRST[kind], number_type=number_type, output=tmp_path / "new.safetensors")
+        assert [path.name for path in tmp_path.iterdir()] == ["adapter.safetensors"]
+    exported(file, FIRST[kind], number_type=number_type, output=tmp_path / "new.safetensors")
+
+
+MERGE_FAULTS: Mapping[str, Callable[..., None]] = {
+    "a layer is missing": lambda *_, **__: None,
+    "weaker": lambda transformer, changes, strength: merge(transformer, changes, strength=0.9 * strength),
+    "twice": lambda *words, strength: [merge(*words, strength=strength), merge(*words, strength=strength)][0],
+}
+
+
+@pytest.mark.parametrize("number_type", ["float32", "bf16"])
+@pytest.mark.parametrize("fault", MERGE_FAULTS)
+@pytest.mark.parametrize("kind", [*FIRST, "full differences"])
+def test_a_merged_model_that_is_no_sum_is_not_kept(
+    kind: str, fault: str, number_type: str, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path, kind, FIRST.get(kind, "lycoris"), base_model=str(base))
+    monkeypatch.setattr(merging, "merge", MERGE_FAULTS[fault])
+    with pytest.raises(CheckpointError, match=r"attn1.to_..weight is changed otherwise than by the adapter: .*sum"):
+        exported(file, "merged", number_type=number_type)
     assert [path.name for path in tmp_path.iterdir()] == ["adapter.safetensors"]
+
+
+def test_a_matrix_that_does_otherwise_than_its_change_is_not_kept(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path, "LoKr", "lycoris", base_model=str(base))
+    monkeypatch.setattr(Kronecker, "matrix", lambda change, weight: torch.zeros_like(weight))
+    with pytest.raises(CheckpointError, match="its matrix is .* off"):
+        exported(file, "merged", number_type="bf16")
 
 
 def test_nothing_is_replaced_and_errors_say_what_to_type(
@@ -265,8 +348,32 @@ def test_beside_a_file_that_is_read_only_is_the_working_folder(tmp_path: Path, m
     assert exported(file, "comfyui").path == "adapter-comfyui.safetensors"
 
 
+def test_a_runs_configuration_tells_where_its_base_lies(base: Path, tmp_path: Path) -> None:
+    """The file itself names the folder alone, without its place."""
+    checkpoint = tmp_path / "checkpoint-2/ema"
+    checkpoint.mkdir(parents=True)
+    file = written(checkpoint, "LoRA", "diffusers", base_model="base")
+    with pytest.raises(ConfigError, match="a base called base, which is not found here. Type: --base"):
+        exported(file, "merged")
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_model_name_or_path": str(base)}))
+    assert exported(file, "merged").base == str(base)
+    own = {"pretrained_model_name_or_path": str(base), "pretrained_transformer_model_name_or_path": "elsewhere"}
+    (tmp_path / "config.json").write_text(json.dumps(own))
+    with pytest.raises(ConfigError, match="is not found here"):
+        exported(file, "merged", output=tmp_path / "other")
+
+
 def test_a_run_folder_gives_its_name(tmp_path: Path) -> None:
     run = tmp_path / "cartoons"
     run.mkdir()
     written(run, "LoRA", "diffusers").rename(run / "pytorch_lora_weights.safetensors")
     assert exported(run, "comfyui").path == str(run / "cartoons-comfyui.safetensors")
+
+
+def test_what_is_made_of_a_checkpoint_stays_when_that_is_removed(tmp_path: Path) -> None:
+    averaged = tmp_path / "cartoons/checkpoint-9/ema"
+    averaged.mkdir(parents=True)
+    (averaged.parent / "state.json").write_text("{}")
+    written(averaged, "LoRA", "diffusers").rename(averaged / "pytorch_lora_weights.safetensors")
+    wanted = tmp_path / "cartoons/cartoons-checkpoint-9-ema-comfyui.safetensors"
+    assert exported(averaged, "comfyui").path == str(wanted)

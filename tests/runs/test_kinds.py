@@ -13,6 +13,10 @@ from safetensors.torch import load_file
 
 from helpers.cli import reeltune_here
 from helpers.tiny import TinyRun, copy_prepared
+from reeltune.adapters.about import About
+from reeltune.adapters.changes import Kronecker
+from reeltune.adapters.layouts import write_adapter
+from reeltune.families.wan.description import FACTS
 
 pytest.importorskip("lycoris")
 
@@ -74,6 +78,9 @@ def test_a_run_starts_from_an_earlier_file_and_refuses_one_that_does_not_fit(fin
     run = copy_prepared(finished.place, tmp_path)
     earlier = tmp_path / "earlier.safetensors"
     shutil.copy(finished.folder / "comfyui/tiny-lora.safetensors", earlier)
+    lokr = tmp_path / "lokr.safetensors"
+    change = Kronecker(torch.ones(4, 4), torch.ones(16, 16), 1.0)
+    write_adapter(lokr, {"blocks.0.attn1.to_q": change}, "lycoris", About("a base", "", "lokr"), FACTS)
     words = (*WORDS, "max_train_steps=1", "learning_rate=1e-12", "lr_end=0", "lora_rank=8", "use_ema=false")
     refused = reeltune_here(*words, f"init_lora={earlier}", "lora_rank=3", cwd=run.place)
     assert refused.returncode == 2
@@ -89,6 +96,10 @@ def test_a_run_starts_from_an_earlier_file_and_refuses_one_that_does_not_fit(fin
     earlier.unlink()
     further = reeltune_here(*words, f"init_lora={earlier}", "max_train_steps=2", cwd=run.place)
     assert further.returncode == 0, further.stderr
+    another = reeltune_here(*words, f"init_lora={lokr}", "output_dir=output/another", cwd=run.place)
+    assert another.returncode == 2
+    assert "is no LoRA but of the kind Kronecker" in another.stderr
+    assert "loading" not in another.stderr
     missing = reeltune_here(*words, f"init_lora={earlier}", "output_dir=output/another", cwd=run.place)
     assert missing.returncode == 2
     assert "does not exist" in missing.stderr

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from reeltune.adapters.changes import Base, Change, uses_product
+from reeltune.adapters.changes import Base, Change, Decomposed, uses_product
 from reeltune.contracts.layers import LinearLayer
 
 
@@ -66,8 +66,10 @@ def exact_base(layer: nn.Linear, x: Tensor, *, change: Change | None = None) -> 
     def weight() -> Tensor:
         return plain_weight(layer).to(x.device, torch.float32)
 
+    # DoRA of columns brings the weight to float32 in any case, and how exact it is depends on the size of W x.
+    needed = change is None or uses_product(change) or isinstance(change, Decomposed)
     # No numbers at all where none are read: nothing can be computed with them by mistake.
-    product = linear(x, weight()) if change is None or uses_product(change) else x.new_empty(*x.shape[:-1], 0)
+    product = linear(x, weight()) if needed else x.new_empty(*x.shape[:-1], 0)
     return Base(x, product, apply=lambda other: linear(other, weight()), weight=weight)
 
 

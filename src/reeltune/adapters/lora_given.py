@@ -19,6 +19,7 @@ def take_over(layers: Mapping[str, LoraLinear], changes: Mapping[str, Change]) -
     A file's own scale is put into B. Raises ConfigError that names the first layer that does not fit, and changes
     nothing then.
     """
+    require_lora(changes)
     _require_the_same_layers(layers, changes)
     fitting = {name: _fitting(name, layer, changes[name]) for name, layer in layers.items()}
     for name, layer in layers.items():
@@ -36,6 +37,17 @@ def refuse_two_starts(kind: str) -> None:
         f"init_lora and lora_init_type={kind} each say where the LoRA starts: keep one. With a file: "
         "lora_init_type=default."
     )
+
+
+def require_lora(changes: Mapping[str, Change]) -> None:
+    """Refuse changes of another kind than LoRA and DoRA. Raises ConfigError."""
+    for name, change in changes.items():
+        pair = change.inner if isinstance(change, Decomposed) else change
+        if not isinstance(pair, LowRank):
+            raise ConfigError(
+                f"init_lora: the file's change of {name} is no LoRA but of the kind {type(pair).__name__}. Train with "
+                "lora_type=lycoris and the settings that it was made with, or name a LoRA."
+            )
 
 
 def _require_the_same_layers(layers: Mapping[str, LoraLinear], changes: Mapping[str, Change]) -> None:
@@ -61,12 +73,7 @@ def _fitting(name: str, layer: LoraLinear, change: Change) -> LowRank:
     if isinstance(change, Decomposed) and not change.by_rows:
         raise ConfigError(f"init_lora: {name} keeps the lengths of columns; LoRA's DoRA here keeps those of rows.")
     pair = change.inner if isinstance(change, Decomposed) else change
-    if not isinstance(pair, LowRank):
-        kind = type(pair).__name__
-        raise ConfigError(
-            f"init_lora: the file's change of {name} is no LoRA but of the kind {kind}. Train with "
-            "lora_type=lycoris and the settings that it was made with, or name a LoRA."
-        )
+    assert isinstance(pair, LowRank)
     _require_size(name, layer, pair)
     return pair
 

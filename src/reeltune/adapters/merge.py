@@ -27,9 +27,14 @@ def merge(transformer: nn.Module, changes: Mapping[str, Change], *, strength: fl
         layer = layers[name]
         assert isinstance(layer, nn.Linear)
         _add(layer.weight, _matrix(name, change, layer.weight), strength)
-        if isinstance(change, Dense) and change.bias is not None:
+        if (added := bias_of(change)) is not None:
             assert layer.bias is not None
-            _add(layer.bias, change.bias * change.scale, strength)
+            _add(layer.bias, added, strength)
+
+
+def bias_of(change: Change) -> Tensor | None:
+    """Return what a change adds to the bias (out) of its layer; None where nothing."""
+    return change.bias * change.scale if isinstance(change, Dense) and change.bias is not None else None
 
 
 def _matrix(name: str, change: Change, weight: Tensor) -> Tensor:
@@ -54,6 +59,6 @@ def _problem(name: str, layer: nn.Module | None, change: Change) -> str | None:
         return f"{name}: is a {type(layer).__name__}, not a linear layer"
     if type(layer.weight) is not nn.Parameter or not layer.weight.is_floating_point():
         return f"{name}: its weights are quantized; load the base with base_model_precision=no_change"
-    if isinstance(change, Dense) and change.bias is not None and layer.bias is None:
+    if bias_of(change) is not None and layer.bias is None:
         return f"{name}: has no bias, and the adapter changes one"
     return None

@@ -1,4 +1,4 @@
-"""Proof that an adapter file holds what acts: read back by the layout's key rules, and compared layer by layer.
+"""Proof that an adapter file holds what acts: its keys looked up in the layout's rules, and compared layer by layer.
 
 A layer is asked with a few random inputs instead of building its matrix: a wrong scale, factor, sign or tensor, or a
 flipped bit that matters to a picture, shows in any of them, at the cost of one small product.
@@ -7,25 +7,21 @@ flipped bit that matters to a picture, shows in any of them, at the cost of one 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from reeltune.adapters.changes import Base, Change, placed, uses_product
+from reeltune.adapters.agreement import TOLERANCE, exact_products, float32_noise
+from reeltune.adapters.changes import Change, placed
 from reeltune.adapters.layers import exact_base, linear_of
-from reeltune.adapters.layouts import read_adapter
+from reeltune.adapters.layouts import read_adapter, strange_keys
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.trained import Publisher
 from reeltune.errors import CheckpointError, ModelError
-
-TOLERANCE = 1e-5
-"""Relative error of a layer's change. Two ways to sum some thousand float32 products differ by about 1e-6."""
-ROUNDING = 1e-6
-"""The same, of numbers that are subtracted from each other: what they leave may be as small as their rounding."""
 
 _PROBES = 3
 _MOVED = 0.02
@@ -50,17 +46,21 @@ class Live(Protocol):
 def prove(adapter: Live, path: Path, facts: Facts) -> None:
     """Compare what a file holds with what the adapter does to its transformer now, for every layer.
 
-    Raises CheckpointError for a file that cannot be read, lacks a layer, has one too many, or changes one differently.
+    Raises CheckpointError for a file that cannot be read, has a key that its layout does not know, lacks a layer, has
+    one too many, or changes one differently.
     """
     try:
-        changes = read_adapter(path, facts).changes
+        file = read_adapter(path, facts)
     except ModelError as error:
         raise CheckpointError(f"a file that was just written cannot be read back: {error}") from error
+    if strange := strange_keys(file.keys, file.layout):
+        raise CheckpointError(f"{path}: no program that reads the {file.layout} layout knows a tensor {strange[0]}")
+    changes = file.changes
     names = adapter.changes().keys()
     for name in sorted(names ^ changes.keys()):
         where = "lacks the change of" if name in names else "holds a change that nobody trained, of"
         raise CheckpointError(f"{path} {where} layer {name}")
-    with _exact_products():
+    with exact_products():
         for name in names:
             _compare(adapter, path, name, changes[name])
 
@@ -83,17 +83,12 @@ def _compare(adapter: Live, path: Path, name: str, change: Change) -> None:
     base = exact_base(layer, x, change=change)
     read = change.added(base)
     error = (read - live).norm().item()
-    allowed = TOLERANCE * live.norm().item() + ROUNDING * _rotated(change, base)
+    allowed = float32_noise(change, base, live)
     if not error <= allowed:
         raise CheckpointError(
             f"{path}: layer {name} is changed otherwise than by the adapter in training: the two differ by "
             f"{error / max(live.norm().item(), 1e-30):.1e} of the change; {TOLERANCE:.0e} would be rounding"
         )
-
-
-def _rotated(change: Change, base: Base) -> float:
-    """Return the size of the base's outputs that a change turns or stretches, and of which it is the difference."""
-    return base.product.norm().item() if uses_product(change) else 0.0
 
 
 def _moved(tensors: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
@@ -103,14 +98,3 @@ def _moved(tensors: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
         noise = torch.randn(tensor.shape, generator=generator, device=tensor.device, dtype=tensor.dtype)
         moved[name] = tensor.detach() + _MOVED * noise
     return moved
-
-
-@contextmanager
-def _exact_products() -> Iterator[None]:
-    """Multiply float32 in float32, on hardware that would round it for speed as well."""
-    was = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(was)

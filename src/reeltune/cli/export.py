@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     from reeltune.cli.failures import before_training
     from reeltune.report.console import track
     from reeltune.report.export_page import export_lines
-    from reeltune.run.exports import export
+    from reeltune.run.exporting.export import export
 
     with before_training():
         exported = export(

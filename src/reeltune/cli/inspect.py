@@ -32,9 +32,10 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
 
     quiet_threads()
     from reeltune.report.adapter_page import report_json
-    from reeltune.run.adapter_files import look_at
+    from reeltune.report.console import track
+    from reeltune.run.inspecting.inspection import look_at
 
-    report = look_at(arguments.file.expanduser(), base=arguments.base)
+    report = look_at(arguments.file.expanduser(), base=arguments.base, track=track)
     if arguments.json:
         print(report_json(report))
         return 0

@@ -51,11 +51,16 @@ def _lycoris(config: Config) -> Iterator[str]:
             "lora_type is lycoris and lycoris_config is not set: name the file that describes the adapter, such as "
             "lycoris_config=config/wan/lycoris_config.json, or set lora_type=standard"
         )
+    if config.adapter.init_lora and config.adapter.init_lokr_norm:
+        yield (
+            f"init_lora is set and init_lokr_norm is {config.adapter.init_lokr_norm:g}: each says where the adapter "
+            "starts; with a file, leave init_lokr_norm out"
+        )
 
 
 def _lora(config: Config) -> Iterator[str]:
     adapter, precision = config.adapter, config.model.base_model_precision
-    if adapter.init_lora and adapter.lora_init_type in FROM_BASE:
+    if adapter.init_lora and adapter.lora_init_type != "default":
         yield (
             f"init_lora is set and lora_init_type is {adapter.lora_init_type}: each says where the LoRA starts; with a "
             "file, set lora_init_type=default"

@@ -53,8 +53,13 @@ class LycorisConfig(LayerSettings):
     multiplier: float = option(..., "Strength of the adapter while it is trained; files are right at strength 1.", gt=0)
     linear_dim: int = option(..., "Rank, or the algorithm's own size; may be left out with full_matrix.", ge=1)
     linear_alpha: float = option(..., "The change is scaled by alpha / dim.", ge=0)
-    dropout: float = option(0.0, "Share of the change's outputs dropped in training.", ge=0, lt=1)
-    rank_dropout: float = option(0.0, "Share of the ranks, or rows, of a change dropped in training.", ge=0, lt=1)
+    dropout: float = option(0.0, "Share of the single values that a change adds dropped in training.", ge=0, lt=1)
+    rank_dropout: float = option(
+        0.0,
+        "Share of a change's outputs, each dropped for a whole pass, in training.",
+        ge=0,
+        lt=1,
+    )
     module_dropout: float = option(0.0, "Share of the layers whose change is dropped in training.", ge=0, lt=1)
     apply_preset: Preset = option(Preset(), "Which layers are adapted; unset is every linear layer.")
 

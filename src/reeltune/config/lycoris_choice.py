@@ -42,6 +42,10 @@ DEFAULTS: Mapping[str, Any] = {
 """What lycoris takes where nothing is set."""
 
 
+_SHOWN = 3
+"""Layers that are named in a message."""
+
+
 @dataclass(frozen=True)
 class LycorisLayer:
     """One layer that is adapted. settings: all of them set; alpha is that of the formula alpha / dim."""
@@ -82,13 +86,15 @@ def chosen_for_lycoris(layers: Sequence[LinearLayer], config: LycorisConfig, fac
     if problems := list(_matching_nothing(layers, config, rules, facts)):
         raise ConfigError(listed("apply_preset of lycoris_config", problems))
     settings = {layer.name: _settings_of(layer, rules) for layer in layers}
+    if problems := list(_without_effect(layers, rules)):
+        raise ConfigError(listed("apply_preset of lycoris_config", problems))
     chosen = tuple(
         LycorisLayer(layer, _resolved(own, config)) for layer in layers if (own := settings[layer.name]) is not None
     )
     if not chosen:
         raise ConfigError("apply_preset of lycoris_config leaves no layer to adapt: all are excluded, or none is named")
     if problems := [problem for one in chosen if (problem := _misfit(one))]:
-        raise ConfigError(listed("lycoris_config", problems))
+        raise ConfigError(listed("lycoris_config", [*problems[:_SHOWN], *_rest(problems)]))
     return chosen
 
 
@@ -149,6 +155,24 @@ def _misfit(one: LycorisLayer) -> str | None:
     odd = layer.outputs // (layer.outputs & -layer.outputs)
     least = f"dim {2 * odd} would" if layer.outputs % 2 == 0 else "none would; exclude it with exclude_name"
     return f"{layer.name}: boft cannot cut its {layer.outputs} outputs into blocks of at most {settings.dim}; {least}"
+
+
+def _rest(problems: Sequence[str]) -> list[str]:
+    more = len(problems) - _SHOWN
+    return [f"and {more} layers more"] if more > 0 else []
+
+
+def _without_effect(layers: Sequence[LinearLayer], rules: _Rules) -> Iterator[str]:
+    """Name the layers' settings that no layer gets, because a module around it is adapted first."""
+    for pattern, own in rules.by_name.items():
+        named = [layer for layer in layers if rules.matches(pattern, layer.name)]
+        if named and not any(_settings_of(layer, rules) is own for layer in named):
+            around = named[0].name.rpartition(".")[0]
+            yield (
+                f"name_algo_map: {pattern!r} names layers such as {named[0].name}, which target_module or "
+                f"module_algo_map adapts with all of {around}: these settings would not be used. Take that class out "
+                "there, and name layers instead"
+            )
 
 
 def _matching_nothing(

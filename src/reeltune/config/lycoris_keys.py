@@ -59,9 +59,17 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("constraint", "rescaled"), ("diag-oft", "boft")),
     "block_size": ("dylora",),
     "train_on_input": ("ia3",),
+    "dim": ("lora", "loha", "lokr", "dylora", "diag-oft", "boft", "glora"),
+    "alpha": ("lora", "loha", "lokr", "dylora", "glora"),
     **dict.fromkeys(("use_scalar", "rs_lora"), ("lora", "loha", "lokr", "glora")),
 }
 """Settings that not every algorithm reads, with those that do."""
+
+IN_MAPS = ("dim", "alpha")
+"""Settings of single entries of the maps; of all layers they are those of `READ_IN_ALL`."""
+
+READ_IN_ALL: Mapping[str, tuple[str, ...]] = {f"linear_{name}": READ_BY[name] for name in IN_MAPS}
+"""Settings that every description has, with the algorithms that read them."""
 
 DECOMPOSABLE = ("lora", "loha", "lokr")
 """Algorithms that train the lengths of a weight's rows apart from their directions, where asked to."""

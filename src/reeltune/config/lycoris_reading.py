@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -14,17 +13,8 @@ from pydantic import ValidationError
 from reeltune.config.document import Document, KeyPath, read_document
 from reeltune.config.json_text import parse_json
 from reeltune.config.lycoris import LayerSettings, LycorisConfig, Preset
-from reeltune.config.lycoris_keys import (
-    ALGO_NAMES,
-    DECOMPOSABLE,
-    LAYER,
-    NOT_PROPORTIONAL,
-    OTHER_NAMES,
-    PRESET,
-    READ_BY,
-    TOP,
-    Foreign,
-)
+from reeltune.config.lycoris_checks import MAPS, contradictions, remarks
+from reeltune.config.lycoris_keys import ALGO_NAMES, LAYER, OTHER_NAMES, PRESET, TOP, Foreign
 from reeltune.config.option import Section, switches_for_numbers, told
 from reeltune.config.problems import Problems, explain, nearest, shortened
 from reeltune.contracts.notes import Note
@@ -33,8 +23,6 @@ from reeltune.errors import ConfigError
 OPTION = "lycoris_config"
 WHOLE_FACTOR_DIM = 4
 """Rank where none is given, as in lycoris: with full_matrix LoKr does not read it."""
-
-MAPS = ("module_algo_map", "name_algo_map")
 
 
 @dataclass
@@ -73,10 +61,13 @@ def read_lycoris(value: str | dict[str, Any]) -> tuple[LycorisConfig, list[Note]
     config = _validated(_with_defaults(_own_tree(reading, content)), reading)
     reading.problems.raise_if_any()
     assert config is not None
-    for key, text in _contradictions(config):
+    for key, text in contradictions(config):
         reading.problem(key, text)
     reading.problems.raise_if_any()
-    _note_unread(config, reading)
+    for kind, key, text in remarks(config):
+        # What is only there by default was not meant.
+        if key in reading.as_written:
+            reading.note(kind, key, text)
     return config, reading.notes
 
 
@@ -171,55 +162,3 @@ def _objects(content: Mapping[str, Any]) -> Iterator[tuple[KeyPath, type[Section
         for entry, settings in entries.items() if isinstance(entries, dict) else ():
             if isinstance(settings, dict):
                 yield ("apply_preset", name, entry), LayerSettings, settings
-
-
-def _settings(config: LycorisConfig) -> Iterator[tuple[KeyPath, LayerSettings]]:
-    """Yield all settings of layers: those for all, and those of the maps."""
-    yield (), config
-    for name in MAPS:
-        for entry, settings in getattr(config.apply_preset, name).items():
-            yield ("apply_preset", name, entry), settings
-
-
-def _contradictions(config: LycorisConfig) -> Iterator[tuple[KeyPath, str]]:
-    for key, settings in _settings(config):
-        algo = settings.algo or config.algo
-        decompose = config.weight_decompose if settings.weight_decompose is None else settings.weight_decompose
-        if config.multiplier != 1 and algo in NOT_PROPORTIONAL:
-            yield ("multiplier",), f"is {config.multiplier:g}, and {algo} needs 1: {NOT_PROPORTIONAL[algo]}"
-        if decompose and algo not in DECOMPOSABLE:
-            yield (*key, "weight_decompose"), f"is not possible with {algo}; {', '.join(DECOMPOSABLE)} can"
-        if decompose and config.multiplier != 1:
-            yield ("multiplier",), f"is {config.multiplier:g}, and weight_decompose needs 1: lengths have no strength"
-        dim, size = settings.dim or config.linear_dim, settings.block_size or config.block_size or 4
-        if algo == "dylora" and dim % size:
-            name = "dim" if key else "linear_dim"
-            yield (*key, name), f"is {dim}, which dylora cannot cut into blocks of {size} (block_size)"
-    yield from _bad_patterns(config.apply_preset)
-
-
-def _bad_patterns(preset: Preset) -> Iterator[tuple[KeyPath, str]]:
-    for name in ("target_name", "name_algo_map", "exclude_name") if not preset.use_fnmatch else ():
-        for pattern in getattr(preset, name):
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                text = f"{pattern!r} is no regular expression ({error}); set use_fnmatch to true for names with *"
-                yield ("apply_preset", name), text
-
-
-def _note_unread(config: LycorisConfig, reading: Reading) -> None:
-    """Note the settings that none of the algorithms reads for which they are set."""
-    everywhere = {settings.algo or config.algo for _, settings in _settings(config)}
-    for key, settings in _settings(config):
-        algos = {settings.algo or config.algo} if key else everywhere
-        for name, readers in READ_BY.items():
-            if getattr(settings, name) is not None and not algos & set(readers):
-                reading.note("inert", (*key, name), f"is read with {', '.join(readers)} only")
-    preset = config.apply_preset
-    if preset.target_name and "target_module" not in preset.model_fields_set:
-        text = (
-            "without target_module all linear layers are adapted, as lycoris does; with target_module [] only the "
-            "named ones are"
-        )
-        reading.note("trap", ("apply_preset", "target_name"), text)

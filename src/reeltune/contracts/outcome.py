@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-ResultKind: TypeAlias = Literal["lora", "lycoris", "full"]
-"""What was trained, as far as its files differ."""
+ResultKind: TypeAlias = Literal["lora", "lycoris", "lycoris-to-merge", "full"]
+"""What was trained, as far as its files are used differently; the third is what no program loads but by merging."""
 
 
 @dataclass(frozen=True)

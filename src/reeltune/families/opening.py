@@ -67,6 +67,16 @@ def open_transformer(options: ModelOptions, *, dtype: torch.dtype | None = None)
     return _model(options).open_transformer(options, dtype)
 
 
+def stored_type(options: ModelOptions) -> torch.dtype:
+    """Return the number type that most of the transformer's files are in. Raises ModelError."""
+    return _model(options).stored_type(options)
+
+
+def number_type_of(options: ModelOptions, name: str, dtype: torch.dtype) -> torch.dtype:
+    """Return the type of a parameter of a transformer in `dtype`: float32 for those that diffusers keeps in it."""
+    return _model(options).number_type(name, dtype)
+
+
 def name_in_release(options: ModelOptions, name: str) -> str:
     """Return how a tensor of the transformer is called in the model's own release."""
     return _model(options).name_in_release(name)

@@ -12,7 +12,7 @@ from rich.text import Text
 from reeltune.contracts.adapter_report import AdapterReport, BlockChange, Contents, Part, Strength, TransformerReport
 from reeltune.report.bars import bar, bar_marks
 from reeltune.report.outlook_layout import BAD, MARGIN, Paper, named, printable, table, title, wrapped
-from reeltune.report.outlook_words import counted, large, share
+from reeltune.report.outlook_words import counted, large
 
 BAR = "cyan"
 """How bars look on a terminal."""
@@ -61,7 +61,7 @@ def measure(strength: Strength) -> str:
     """Return how large a change is in words: as a share of the weights where that is known."""
     parts = [
         "" if strength.size is None else f"{strength.size:#.3g}".rstrip("."),
-        "" if strength.share is None else share(strength.share),
+        "" if strength.share is None else f"{100 * strength.share:.3g} %",
     ]
     return ", ".join(filter(None, parts)) or "not known"
 

@@ -28,6 +28,9 @@ WORDS: Mapping[ResultKind, Words] = {
     "lycoris": Words(
         "LyCORIS adapter", 'lycoris.create_lycoris_from_weights(1.0, "{result}", pipeline.transformer)[0].apply_to()'
     ),
+    "lycoris-to-merge": Words(
+        "LyCORIS adapter", "reeltune export {result} --format merged --base MODEL; no loader knows this kind"
+    ),
     "full": Words(
         "model for diffusers",
         'WanTransformer3DModel.from_pretrained("{result}")',

@@ -39,7 +39,9 @@ def _proof(exported: Exported) -> str:
     if exported.error < EXACT:
         return f"{layers}."
     advice = "; --dtype float32 keeps all of it" if exported.error > MUCH else ""
-    return f"{layers}, but for rounding to {exported.number_type}: {100 * exported.error:.2g} % of the change{advice}."
+    lost = 100 * exported.error
+    share = f"{lost:.0f}" if lost >= 10 else f"{lost:.2g}"
+    return f"{layers}, but for rounding to {exported.number_type}: {share} % of the change{advice}."
 
 
 def _belongs(exported: Exported) -> str:

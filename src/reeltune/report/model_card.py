@@ -117,10 +117,20 @@ def snippet(facts: CardFacts, repo: str) -> str:
 
 OWN_BASE = "path/to/the/base/model"
 
-RELATIONS: Mapping[ResultKind, str] = {"lora": "adapter", "lycoris": "adapter", "full": "finetune"}
+RELATIONS: Mapping[ResultKind, str] = {
+    "lora": "adapter",
+    "lycoris": "adapter",
+    "lycoris-to-merge": "adapter",
+    "full": "finetune",
+}
 """What the repository is to its base model, as the hub calls it."""
 
-TAGS: Mapping[ResultKind, tuple[str, ...]] = {"lora": ("lora",), "lycoris": ("lycoris",), "full": ()}
+TAGS: Mapping[ResultKind, tuple[str, ...]] = {
+    "lora": ("lora",),
+    "lycoris": ("lycoris",),
+    "lycoris-to-merge": ("lycoris",),
+    "full": (),
+}
 """What the hub finds a repository by, beside what all have."""
 
 

@@ -39,6 +39,17 @@ def _lycoris(base: str, repo: str) -> list[str]:
     ]
 
 
+def _merged(base: str, repo: str) -> list[str]:
+    return [
+        f"# No loader knows this kind of adapter: merge it first. hf download {repo} --local-dir adapter",
+        f"# reeltune export adapter/{WEIGHTS} --format merged --base {base} --output merged",
+        *_imports("AutoModel, DiffusionPipeline"),
+        "",
+        'transformer = AutoModel.from_pretrained("merged", dtype=torch.bfloat16)',
+        f"pipe = DiffusionPipeline.from_pretrained({base!r}, transformer=transformer, dtype=torch.bfloat16)",
+    ]
+
+
 def _transformer(base: str, repo: str) -> list[str]:
     return [
         *_imports("AutoModel, DiffusionPipeline"),
@@ -51,6 +62,7 @@ def _transformer(base: str, repo: str) -> list[str]:
 _LINES: Mapping[ResultKind, Callable[[str, str], list[str]]] = {
     "lora": _lora,
     "lycoris": _lycoris,
+    "lycoris-to-merge": _merged,
     "full": _transformer,
 }
 

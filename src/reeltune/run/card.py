@@ -96,7 +96,7 @@ def _settings(config: Config) -> dict[str, Any]:
 
 def _is_in_comfyui(config: Config, facts: Facts) -> bool:
     """Tell whether there is a file for ComfyUI."""
-    if result_kind(config) != "lycoris":
+    if config.model.model_type == "full" or config.adapter.lora_type != "lycoris":
         return True
     return not any(not_in_comfyui(one) for one in lycoris_among(config, family_layers(config.model), facts))
 

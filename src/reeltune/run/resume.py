@@ -28,6 +28,9 @@ FIXED = {
 }
 """Options that what is saved depends on, with the reason why they cannot change in the middle of a run."""
 
+STARTS = ("init_lora", "init_lokr_norm")
+"""Options that say where a run starts, and not how it goes on."""
+
 FIXED_CONTENT = {
     "peft_lora_target_modules": _OTHER_LAYERS,
     "multiplier": "the saved weights would count for more or less than when they were trained",
@@ -95,7 +98,14 @@ def refuse_changes(
 
 def told_changes(changes: Mapping[str, tuple[Any, Any]]) -> list[str]:
     """Return one line for each option that has changed."""
-    return [f"changed since the checkpoint: {name}: {then!r} -> {now!r}" for name, (then, now) in changes.items()]
+    return [
+        f"changed since the checkpoint: {name}: {then!r} -> {now!r}{_effect(name)}"
+        for name, (then, now) in changes.items()
+    ]
+
+
+def _effect(name: str) -> str:
+    return "; it is not read: the checkpoint's own weights go on" if name in STARTS else ""
 
 
 def _problem(name: str, then: Any, now: Any, reason: str) -> str:

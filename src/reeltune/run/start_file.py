@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reeltune.adapters.changes import Decomposed, LowRank
 from reeltune.adapters.layouts import AdapterFile, check_fit, read_adapter
+from reeltune.adapters.lora_given import require_lora
 from reeltune.config.root import Config
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.layers import LinearLayer
@@ -26,6 +27,7 @@ def start_file(config: Config, layers: Sequence[LinearLayer], facts: Facts) -> A
     if layers:
         check_fit(file, layers)
     if config.adapter.lora_type == "standard":
+        require_lora(file.changes)
         _require_rank(file, config.adapter.lora_rank)
     return file
 

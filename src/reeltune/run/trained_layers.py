@@ -14,6 +14,7 @@ from reeltune.contracts.facts import Facts
 from reeltune.contracts.layers import LinearLayer
 from reeltune.errors import ConfigError
 from reeltune.families import family_facts, family_layers
+from reeltune.families.weight_files import length_problem
 from reeltune.run.checkpoint_room import start_of
 from reeltune.run.trained_words import result_kind
 
@@ -33,8 +34,13 @@ def check_trained(config: Config) -> None:
 def _require_start(config: Config) -> None:
     """Refuse a fresh run whose file to start from is missing; one that goes on needs it no more."""
     file = config.adapter.init_lora
-    if file and start_of(config.reporting) is None and not Path(file).expanduser().is_file():
+    if not file or start_of(config.reporting) is not None:
+        return
+    path = Path(file).expanduser()
+    if not path.is_file():
         raise ConfigError(f"init_lora: {file} does not exist. Name a .safetensors file, or leave init_lora out.")
+    if problem := length_problem(path):
+        raise ConfigError(f"init_lora: {file} {problem}. Get it again, or leave init_lora out.")
 
 
 def trained_layers(config: Config) -> tuple[LinearLayer, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from reeltune.config.lycoris import Algo, LycorisConfig, lycoris_of
+from reeltune.config.lycoris import Algo, LayerSettings, LycorisConfig, lycoris_of
 from reeltune.config.lycoris_choice import LycorisLayer
 from reeltune.config.root import Config
 from reeltune.contracts.facts import Facts
@@ -56,7 +56,17 @@ def result_kind(config: Config) -> ResultKind:
     """Return what kind of files a run leaves behind."""
     if config.model.model_type == "full":
         return "full"
-    return "lycoris" if config.adapter.lora_type == "lycoris" else "lora"
+    if config.adapter.lora_type != "lycoris":
+        return "lora"
+    assert config.adapter.lycoris_config
+    described = lycoris_of(config.adapter.lycoris_config)
+    all_settings = (described, *_own_settings(described))
+    return "lycoris-to-merge" if any(map(_without_loader, all_settings)) else "lycoris"
+
+
+def _without_loader(settings: LayerSettings) -> bool:
+    """Tell what lycoris-lora 4.1.3 writes and cannot load from a file alone: IA3, and lengths of columns."""
+    return settings.algo == "ia3" or bool(settings.weight_decompose and settings.wd_on_output is False)
 
 
 def not_in_comfyui(one: LycorisLayer) -> str | None:
@@ -65,9 +75,7 @@ def not_in_comfyui(one: LycorisLayer) -> str | None:
     assert settings.algo
     if settings.algo == "ia3":
         return ALGORITHMS[settings.algo]
-    if settings.algo in ("diag-oft", "boft") and settings.rescaled:
-        return f"{ALGORITHMS[settings.algo]} with rescaled"
-    return None
+    return "diagonal OFT with rescaled" if settings.algo == "diag-oft" and settings.rescaled else None
 
 
 def _lycoris(config: LycorisConfig) -> str:
@@ -76,16 +84,24 @@ def _lycoris(config: LycorisConfig) -> str:
     return f"LyCORIS {', '.join([ALGORITHMS[config.algo], *_sizes(config)])}{also}"
 
 
+def _factor(factor: int | None) -> str:
+    return "as even as possible" if factor in (None, -1) else str(factor)
+
+
 def _others(config: LycorisConfig) -> list[Algo]:
     """Return the algorithms that are set for some layers apart from the others."""
+    return list(dict.fromkeys(settings.algo for settings in _own_settings(config) if settings.algo))
+
+
+def _own_settings(config: LycorisConfig) -> tuple[LayerSettings, ...]:
     preset = config.apply_preset
-    maps = (*preset.module_algo_map.values(), *preset.name_algo_map.values())
-    return list(dict.fromkeys(settings.algo for settings in maps if settings.algo))
+    return (*preset.module_algo_map.values(), *preset.name_algo_map.values())
 
 
 def _sizes(config: LycorisConfig) -> Iterator[str]:
     if config.algo == "lokr":
-        yield "the most even factors" if config.factor in (None, -1) else f"factor {config.factor}"
+        factors = list(dict.fromkeys([config.factor, *(one.factor for one in _own_settings(config) if one.factor)]))
+        yield f"factor{'s' * (len(factors) > 1)} {' and '.join(map(_factor, factors))}"
     if config.algo in RANKED or (config.algo == "lokr" and not config.full_matrix):
         yield f"rank {config.linear_dim}"
     if config.algo in RANKED:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from reeltune.adapters.full_files import FOLDER as MODEL_FOLDER
+from reeltune.adapters.publish import MAIN_FILE
 from reeltune.config.load import Loaded
 from reeltune.config.root import Config
 from reeltune.contracts.checkpoints import record_of
@@ -169,7 +171,7 @@ def _carry_out(
         loop.keeping.results.prove(folder)
         loop.run()
         if result_kind(config) == "full" and config.adapter.full_output == "pipeline":
-            family.write_pipeline(folder / "pipeline", folder / MAIN_RESULT["full"])
+            family.write_pipeline(folder / "pipeline", folder / MODEL_FOLDER)
         # A stop during the last videos leaves some of them to the next start.
         if loop.state.step >= plan.total_steps and not stop.asked():
             mark_finished(folder, loop.state.step)
@@ -213,7 +215,7 @@ def _outcome(config: Config, plan: Plan, step: int, *, nothing_to_do: bool = Fal
     folder, kind = config.reporting.run_folder, result_kind(config)
     return Outcome(
         folder,
-        folder / MAIN_RESULT[kind],
+        folder / _main_result(kind),
         step,
         plan.total_steps,
         nothing_to_do=nothing_to_do,
@@ -223,9 +225,6 @@ def _outcome(config: Config, plan: Plan, step: int, *, nothing_to_do: bool = Fal
     )
 
 
-MAIN_RESULT: Mapping[ResultKind, str] = {
-    "lora": "pytorch_lora_weights.safetensors",
-    "lycoris": "pytorch_lora_weights.safetensors",
-    "full": "transformer",
-}
-"""The main one of a run's results, in its folder."""
+def _main_result(kind: ResultKind) -> str:
+    """Return the main one of a run's results, in its folder."""
+    return MODEL_FOLDER if kind == "full" else MAIN_FILE

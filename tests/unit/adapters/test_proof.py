@@ -6,6 +6,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from reeltune.adapters import layers
 from reeltune.adapters.about import About
 from reeltune.adapters.layers import layers_of
-from reeltune.adapters.layouts import read_adapter
+from reeltune.adapters.layouts import names, read_adapter, reading, writing
+from reeltune.adapters.layouts.forms import DORA, ENDINGS, FORMS, Form
 from reeltune.adapters.lora import Lora, attach_lora
 from reeltune.adapters.proof import Live, prove, prove_before_training
 from reeltune.adapters.publish import AdapterPublisher
@@ -233,6 +236,71 @@ def test_a_planted_fault_is_found(kind: str, fault: Callable[[dict[str, Tensor]]
         assert any(layer in str(caught.value) for layer in (*LAYERS, "attn1.to_k", "attn1.to_v"))
 
 
+NAMES = {
+    "lora": ("lora_A.weight", "lora_B.weight"),
+    "dora": ("lora_magnitude_vector",),
+    "lycoris lora": ("alpha",),
+    "lycoris dora": ("dora_scale",),
+    "lycoris lokr": ("lokr_w1", "lokr_w2_a", "lokr_w2_b"),
+    "lycoris lokr-both": ("lokr_w1_a", "lokr_w1_b"),
+    "lycoris lokr-whole": ("lokr_w2",),
+    "lycoris loha": ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"),
+    "lycoris glora": ("a1.weight", "a2.weight", "b1.weight", "b2.weight"),
+    "lycoris full": ("diff", "diff_b"),
+    "lycoris diag-oft": ("oft_blocks",),
+    "lycoris boft": ("rescale",),
+    "lycoris ia3": ("weight", "on_input"),
+}
+"""What the tensors of each kind are called, written out."""
+
+
+def misspell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let our writer and our reader both take another name for a tensor's."""
+    wrong = f"x{name}"
+
+    def renamed(form: Form) -> Form:
+        return replace(
+            form,
+            needed=tuple(tuple(wrong if one == name else one for one in names) for names in form.needed),
+            may=tuple(wrong if one == name else one for one in form.may),
+            read=lambda parts, scale: form.read(
+                {name if one == wrong else one: part for one, part in parts.items()}, scale
+            ),
+            write=lambda change: {wrong if one == name else one: part for one, part in form.write(change).items()},
+        )
+
+    forms = tuple(map(renamed, FORMS))
+    dora = tuple(wrong if one == name else one for one in DORA)
+    for module in (reading, writing):
+        monkeypatch.setattr(module, "FORMS", forms)
+        monkeypatch.setattr(module, "DORA", dora)
+    monkeypatch.setattr(reading, "ENDINGS", (wrong, *(one for one in ENDINGS if one != name)))
+    monkeypatch.setattr(reading, "_ONLY_LYCORIS", ())
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in NAMES.items() for name in names])
+def test_a_name_that_is_misspelt_in_writing_and_reading_alike_is_found(
+    kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = ADAPTERS[kind]()
+    misspell(name, monkeypatch)
+    # Our own reader finds nothing wrong.
+    path = publisher(adapter).write_main(tmp_path, step=0)
+    assert read_adapter(path, FACTS).changes.keys() == set(LAYERS)
+    with pytest.raises(CheckpointError, match=rf"no program that reads the \w+ layout knows a tensor .*x{name}$"):
+        prove(adapter, path, FACTS)
+
+
+@pytest.mark.parametrize("prefix", ["transformer.", "diffusion_model.", "lycoris_"])
+def test_a_misspelt_beginning_of_keys_is_found(prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = lycoris("lokr") if prefix == "lycoris_" else lora()
+    prefixes = {f"x{one}" if one == prefix else one: layout for one, layout in names.PREFIXES.items()}
+    for module in (names, reading):
+        monkeypatch.setattr(module, "PREFIXES", prefixes)
+    with pytest.raises(CheckpointError, match=rf"knows a tensor x{prefix}"):
+        publisher(adapter).write(tmp_path, "run", step=0)
+
+
 def test_a_wrong_alpha_is_found(tmp_path: Path) -> None:
     adapter = lora()
     publisher(adapter).write(tmp_path, "run", step=0)
@@ -271,3 +339,26 @@ def test_the_description_lies_beside_the_file_and_in_it(tmp_path: Path) -> None:
     inside = json.loads(metadata["lycoris_config"])
     assert (inside["algo"], inside["reeltune"]["step"]) == ("x", 5)
     assert json.loads((tmp_path / "lycoris_config.json").read_text()) == {"algo": "x"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reads"),
+    [
+        ("lora", 0),
+        ("pissa", 0),
+        ("lycoris lokr", 0),
+        ("lycoris full", 0),
+        ("lycoris diag-oft", 2),
+        ("lycoris glora", 2),
+        ("lycoris dora", 2),
+    ],
+)
+def test_the_bases_weights_are_brought_to_float32_only_where_they_are_read(
+    kind: str, reads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = ADAPTERS[kind]()
+    path = publisher(adapter).write_main(tmp_path, step=0)
+    read: list[nn.Linear] = []
+    monkeypatch.setattr(layers, "plain_weight", lambda layer: read.append(layer) or layer.weight.detach())
+    prove(adapter, path, FACTS)
+    assert len(read) == reads * len(LAYERS)

@@ -32,7 +32,7 @@ from reeltune.report.adapter_page import adapter_lines, transformer_lines
 from reeltune.report.bars import ASCII, bar, bar_marks
 from reeltune.report.export_page import LOADING, export_lines
 from reeltune.report.outlook_layout import Paper
-from reeltune.run.exported_names import FORMATS
+from reeltune.run.exporting.names import FORMATS
 
 CONTENTS = Contents("output/cartoons/pytorch_lora_weights.safetensors", 11_796_480, 47_200_000, ("float32",))
 
@@ -133,7 +133,8 @@ def test_every_export_says_how_it_is_loaded(format: str) -> None:
     assert LOADING.keys() == FORMATS_IN_HELP.keys() == set(FORMATS)
     assert "here" in page.partition("To load it")[2]
     assert "rounding to bfloat16: 2 % of the change." in page
-    lossy = " ".join(line.plain.strip() for line in export_lines(replace(exported, error=0.2), Paper(120)))
+    lossy = " ".join(line.plain.strip() for line in export_lines(replace(exported, error=1.234), Paper(120)))
+    assert "123 % of the change" in lossy
     assert "--dtype float32 keeps all of it" in lossy
 
 

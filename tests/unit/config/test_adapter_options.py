@@ -44,6 +44,8 @@ def loaded(place: Path, clips: dict[str, Any] | None = None, **options: Any) -> 
         (FULL | {"init_lora": "a.safetensors"}, r"reeltune export a\.safetensors --format merged"),
         ({"use_dora": True, "base_model_precision": "fp8-torchao"}, "which 8 bits round; set use_dora=false"),
         ({"init_lora": "a.safetensors", "lora_init_type": "pissa"}, "with a file, set lora_init_type=default"),
+        ({"init_lora": "a.safetensors", "lora_init_type": "gaussian"}, "with a file, set lora_init_type=default"),
+        (LYCORIS | {"init_lora": "a.safetensors", "init_lokr_norm": 1e-3}, "with a file, leave init_lokr_norm out"),
     ],
 )
 def test_options_that_rule_each_other_out_are_refused_with_what_to_type(options: dict[str, Any], sentence: str) -> None:
@@ -61,6 +63,9 @@ def test_options_that_rule_each_other_out_are_refused_with_what_to_type(options:
         {"use_dora": True},
         {"use_dora": True, "lora_init_type": "olora"},
         {"lora_init_type": "pissa", "base_model_precision": "int8-torchao"},
+        {"init_lora": "a.safetensors"},
+        {"init_lora": "a.safetensors", "init_lokr_norm": 1e-3},
+        LYCORIS | {"init_lora": "a.safetensors", "lora_init_type": "pissa"},
         # What nothing depends on contradicts nothing.
         FULL | {"use_dora": True, "lora_init_type": "pissa"},
         LYCORIS | {"use_dora": True, "base_model_precision": "int8-quanto"},
@@ -147,9 +152,7 @@ def test_a_folder_is_no_start(tmp_path: Path) -> None:
 def test_all_problems_of_all_files_are_listed_together(tmp_path: Path) -> None:
     description = tmp_path / "lycoris.json"
     description.write_text('{\n"algo": "lokr",\n"multiplier": 1.0,\n"linear_dim": 0,\n"linear_alpha": 1}')
-    said = refusal_of(
-        tmp_path, lora_type="lycoris", lycoris_config=str(description), init_lora="no.bin", sead=1
-    )
+    said = refusal_of(tmp_path, lora_type="lycoris", lycoris_config=str(description), init_lora="no.bin", sead=1)
     assert f"linear_dim ({description}, line 4)" in said
     assert "no.bin is a pickled file" in said
     assert "sead (command line): unknown option; nearest is seed" in said

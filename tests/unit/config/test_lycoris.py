@@ -181,6 +181,40 @@ def test_keys_that_change_nothing_are_taken_and_said() -> None:
     assert lycoris_of(content).model_copy(update={"factor": None}) == lycoris_of({**LORA, "apply_preset": {}})
 
 
+@pytest.mark.parametrize(
+    ("more", "inert"),
+    [
+        ({"algo": "ia3"}, {"linear_dim", "linear_alpha"}),
+        ({"algo": "full"}, {"linear_dim", "linear_alpha"}),
+        ({"algo": "diag-oft"}, {"linear_alpha"}),
+        ({"algo": "boft"}, {"linear_alpha"}),
+        ({"algo": "lokr"}, set()),
+        ({"algo": "dylora"}, set()),
+        ({"dim": 8, "alpha": 1}, {"dim", "alpha"}),
+        ({"wd_on_output": False}, {"wd_on_output"}),
+        ({"wd_on_out": False}, {"wd_on_out"}),
+        ({"wd_on_output": False, "dora_wd": True}, set()),
+        ({"wd_on_output": False, "dora_wd": False}, {"wd_on_output"}),
+        # Only written settings are told, not the rank that full_matrix stands for.
+        ({"algo": "ia3", "linear_dim": None, "full_matrix": True}, {"linear_alpha", "full_matrix"}),
+    ],
+)
+def test_settings_that_the_others_leave_without_effect_are_said(more: dict[str, Any], inert: set[str]) -> None:
+    content = {key: value for key, value in {**LORA, **more}.items() if value is not None}
+    notes = inert_lycoris_keys(content)
+    assert {note.about.removeprefix("lycoris_config.") for note in notes} == inert
+    assert {note.kind for note in notes} <= {"inert"}
+
+
+def test_settings_of_a_map_count_for_all_and_are_said_by_themselves() -> None:
+    by_class = {"A": {"algo": "lora", "weight_decompose": True}, "B": {"alpha": 2, "wd_on_output": True}}
+    notes = inert_lycoris_keys(
+        {**LORA, "algo": "ia3", "wd_on_output": False, "apply_preset": {"module_algo_map": by_class}}
+    )
+    below = "lycoris_config.apply_preset.module_algo_map.B"
+    assert [note.about for note in notes] == [f"{below}.alpha", f"{below}.wd_on_output"]
+
+
 def test_names_beside_the_default_target_are_pointed_out() -> None:
     notes = inert_lycoris_keys(with_preset(target_name=["proj_out"]))
     assert [(note.kind, note.about) for note in notes] == [("trap", "lycoris_config.apply_preset.target_name")]
@@ -267,3 +301,18 @@ def test_sizes_split_at_the_factor_where_it_divides_and_below_it_where_not() -> 
     assert [split(127, factor) for factor in (-1, 16)] == [(1, 127), (1, 127)]
     assert split_in_powers(96, 6) == (6, 16)
     assert split_in_powers(96, 4) is None
+
+
+def test_settings_of_layers_that_a_class_takes_first_are_an_error() -> None:
+    preset = {"target_module": ["Attention"], "name_algo_map": {"blocks.0.attn1.to_q": {"algo": "full"}}}
+    with pytest.raises(ConfigError, match="these settings would not be used"):
+        chosen(with_preset(**preset))
+    # Named by their module, or without the class, they are.
+    named = chosen(with_preset(target_module=["FeedForward"], name_algo_map=preset["name_algo_map"]))
+    assert named["blocks.0.attn1.to_q"].algo == "full"
+
+
+def test_many_layers_that_do_not_fit_are_told_by_a_few() -> None:
+    odd = [LinearLayer(f"blocks.{block}.attn1.to_q", inputs=64, outputs=96) for block in range(9)]
+    with pytest.raises(ConfigError, match="and 6 layers more"):
+        chosen_for_lycoris(odd, lycoris_of({**LORA, "algo": "boft"}), WAN_21)

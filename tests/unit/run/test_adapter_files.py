@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from helpers.adapters import KINDS, about, changes_for
+from helpers.light import track
 from reeltune.adapters.changes import Change, LowRank, Scaling, matrix_of
 from reeltune.adapters.layers import layers_of
 from reeltune.adapters.layouts import write_adapter
@@ -21,8 +24,8 @@ from reeltune.demo.model import make_transformer
 from reeltune.errors import ModelError
 from reeltune.families import family_facts, family_layers
 from reeltune.families.opening import name_in_release
-from reeltune.run.adapter_files import look_at
-from reeltune.run.change_sizes import Measured, measured_alone, measured_on, together
+from reeltune.run.inspecting.inspection import look_at
+from reeltune.run.inspecting.sizes import Measured, measured_alone, measured_on, together
 
 OPTIONS = ModelOptions()
 FACTS = family_facts(OPTIONS)
@@ -45,7 +48,7 @@ def layers() -> list[LinearLayer]:
 
 
 def looked_at(path: Path, **words: str) -> AdapterReport:
-    report = look_at(path, **words)
+    report = look_at(path, track=track, **words)
     assert isinstance(report, AdapterReport)
     return report
 
@@ -141,7 +144,7 @@ def test_a_base_that_is_here_is_held_against(base: Path, layers: list[LinearLaye
 def test_another_base_is_refused(base: Path, tmp_path: Path) -> None:
     wide = {LAYER.name: LowRank(torch.ones(1, 128), torch.ones(128, 1))}
     with pytest.raises(ModelError, match="made for a base 128 wide; this one is 64 wide"):
-        look_at(written(tmp_path / "a.safetensors", dict(wide)), base=str(base))
+        look_at(written(tmp_path / "a.safetensors", dict(wide)), base=str(base), track=track)
 
 
 def test_a_file_that_changes_nothing_is_told(layers: list[LinearLayer], tmp_path: Path) -> None:
@@ -186,7 +189,29 @@ def test_a_run_folder_is_its_main_file(layers: list[LinearLayer], tmp_path: Path
     assert looked_at(tmp_path).contents.path == str(main)
     main.unlink()
     with pytest.raises(ModelError, match="holds no file of weights"):
-        look_at(tmp_path)
+        look_at(tmp_path, track=track)
+
+
+@pytest.mark.parametrize("name", ["trainable", "ema"])
+def test_the_state_of_a_checkpoint_is_no_adapter_file(name: str, layers: list[LinearLayer], tmp_path: Path) -> None:
+    """Its tensors have an adapter's names without its alpha, so that its scale would be told wrongly."""
+    state = written(tmp_path / f"{name}.safetensors", changes_for(layers, "LoRA"))
+    assert looked_at(state).ranks == (4,)  # a file of anybody's that happens to be called so
+    (tmp_path / "state.json").write_text("{}")
+    with pytest.raises(ModelError, match=f"without its scale and its base.*Type: {tmp_path}"):
+        look_at(state, track=track)
+
+
+def test_measuring_is_shown_layer_by_layer(layers: list[LinearLayer], tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def shown(items: Iterable[Any], title: str, total: int, unit: str) -> Iterator[Any]:
+        for name, change in items:
+            seen.append(f"{title} {name} of {total} {unit}")
+            yield name, change
+
+    look_at(written(tmp_path / "a.safetensors", changes_for(layers, "LoRA")), track=shown)
+    assert sorted(seen) == sorted(f"measuring {layer.name} of 24 layers" for layer in layers)
 
 
 def test_a_whole_transformer_is_told_in_every_layout(base: Path, tmp_path: Path) -> None:
@@ -200,7 +225,7 @@ def test_a_whole_transformer_is_told_in_every_layout(base: Path, tmp_path: Path)
     )
     shutil.copytree(base, tmp_path / "model/transformer")
     places = [base, tmp_path / "model", tmp_path / "own.safetensors", tmp_path / "comfy.safetensors"]
-    reports = [look_at(place) for place in places]
+    reports = [look_at(place, track=track) for place in places]
     assert [report.layout for report in reports] == [
         "a folder, diffusers' names",
         "a folder, diffusers' names",
@@ -215,17 +240,17 @@ def test_a_whole_transformer_is_told_in_every_layout(base: Path, tmp_path: Path)
 
 def test_what_cannot_be_read_is_refused(layers: list[LinearLayer], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="neither a file nor a folder"):
-        look_at(tmp_path / "nothing.safetensors")
+        look_at(tmp_path / "nothing.safetensors", track=track)
     (tmp_path / "a.pt").write_bytes(b"\x80\x02")
     with pytest.raises(ModelError, match="pickled"):
-        look_at(tmp_path / "a.pt")
+        look_at(tmp_path / "a.pt", track=track)
     broken = changes_for(layers[:1], "LoRA")
     broken[layers[0].name] = LowRank(torch.full((1, 64), torch.nan), torch.ones(64, 1))
     with pytest.raises(ModelError, match="NaN"):
-        look_at(written(tmp_path / "b.safetensors", broken))
+        look_at(written(tmp_path / "b.safetensors", broken), track=track)
     (tmp_path / "c.safetensors").write_bytes((tmp_path / "b.safetensors").read_bytes()[:-9])
     with pytest.raises(ModelError, match="cut short"):
-        look_at(tmp_path / "c.safetensors")
+        look_at(tmp_path / "c.safetensors", track=track)
     save_file({"decoder.conv1.weight": torch.ones(2, 2)}, tmp_path / "d.safetensors")
     with pytest.raises(ModelError, match="no kind of adapter"):
-        look_at(tmp_path / "d.safetensors")
+        look_at(tmp_path / "d.safetensors", track=track)

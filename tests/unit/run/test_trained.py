@@ -172,11 +172,18 @@ def test_masters_are_told_with_their_size() -> None:
     assert "copies 17.0 GB to the host's memory" in in_float32["checkpointing_steps"][1]
 
 
+def test_what_no_loader_knows_is_told() -> None:
+    assert "are read by no program" in notes_of(**small(algo="ia3"))["lora_type"][1]
+    columns = small(algo="lora", weight_decompose=True, wd_on_output=False)
+    assert "are read by ComfyUI, and" in notes_of(**columns)["lora_type"][1]
+    assert "are read by the library lycoris-lora and by ComfyUI" in notes_of(**small(algo="boft", apply_preset={"target_module": ["Attention"]}))["lora_type"][1]
+
+
 def test_who_reads_lycoris_is_told() -> None:
     assert "by the library lycoris-lora and by ComfyUI" in notes_of(**lycoris())["lora_type"][1]
     for options, word in (
         (small(algo="ia3"), "ComfyUI has no rule for IA3"),
-        (small(algo="boft", rescaled=True, apply_preset={"target_module": ["Attention"]}), "BOFT with rescaled"),
+        (small(algo="diag-oft", rescaled=True), "diagonal OFT with rescaled"),
     ):
         notes = notes_of(**options)
         assert "ComfyUI" not in notes["lora_type"][1]

@@ -2,6 +2,7 @@
 
 from reeltune.adapters.about import Layout
 from reeltune.adapters.layouts.fit import check_fit
+from reeltune.adapters.layouts.key_rules import strange_keys
 from reeltune.adapters.layouts.reading import AdapterFile, read_adapter
 from reeltune.adapters.layouts.sizes import size_of
 from reeltune.adapters.layouts.stretched import Stretched
@@ -17,5 +18,6 @@ __all__ = [
     "no_rule",
     "read_adapter",
     "size_of",
+    "strange_keys",
     "write_adapter",
 ]

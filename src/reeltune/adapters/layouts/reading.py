@@ -37,12 +37,16 @@ _SHOWN = 4
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """What an adapter file holds. changes: by the layers' dotted names in diffusers. about: what it says of itself."""
+    """What an adapter file holds.
+
+    changes: by the layers' dotted names in diffusers. about: what it says of itself. keys: of its tensors.
+    """
 
     path: Path
     layout: Layout
     changes: dict[str, Change]
     about: dict[str, Any]
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def read_adapter(path: Path, facts: Facts) -> AdapterFile:
     layers = _by_layer(path, keys, tensors, names)
     scale_of = _scales(about)
     changes = {name: _change(path, name, parts, scale_of, layout, about) for name, parts in layers.items()}
-    return AdapterFile(path, layout, changes, about)
+    return AdapterFile(path, layout, changes, about, tuple(tensors))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

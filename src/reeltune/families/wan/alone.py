@@ -30,21 +30,31 @@ def open_transformer(options: ModelOptions, dtype: torch.dtype | None) -> WanTra
 
     Nothing else of the model is looked at or fetched. Raises ModelError.
     """
+    found = _found(options)
+    return load_transformer(
+        found, variant=options.variant, device=torch.device("cpu"), dtype=dtype or _most(_files(found, options))
+    )
+
+
+def stored_type(options: ModelOptions) -> torch.dtype:
+    """Return the number type that most of the transformer's files are in. Raises ModelError."""
+    return _most(_files(_found(options), options))
+
+
+def _found(options: ModelOptions) -> Path | SingleFile:
+    """Return the transformer's folder, or its one file. Raises ModelError for one of a kind that is not supported."""
     source, file = sources_of(options).transformer, single_file(options)
     if file is None:
         folder = component_folder(source, files="config.json")
         refuse_relatives(source.place, read_config(folder), read_layout(folder))
-    found = find_transformer(source, file, variant=options.variant)
-    return load_transformer(
-        found, variant=options.variant, device=torch.device("cpu"), dtype=dtype or _stored_type(_files(found, options))
-    )
+    return find_transformer(source, file, variant=options.variant)
 
 
 def _files(found: Path | SingleFile, options: ModelOptions) -> list[Path]:
     return [found.path] if isinstance(found, SingleFile) else weight_files(found, options.variant)
 
 
-def _stored_type(files: Sequence[Path]) -> torch.dtype:
+def _most(files: Sequence[Path]) -> torch.dtype:
     counts: Counter[str] = Counter()
     for file in files:
         with safe_open(file, framework="np") as tensors:

@@ -27,6 +27,7 @@ from reeltune.families.shelf import Shelf
 from reeltune.families.wan import autoencoder, decoder, encoders, pipeline, render
 from reeltune.families.wan.alone import name_in_release as name_in_release
 from reeltune.families.wan.alone import open_transformer as open_transformer
+from reeltune.families.wan.alone import stored_type as stored_type
 from reeltune.families.wan.description import FACTS
 from reeltune.families.wan.forward import velocity
 from reeltune.families.wan.parts import WanParts, find_parts
@@ -34,6 +35,7 @@ from reeltune.families.wan.parts import check_weights as check_weights
 from reeltune.families.wan.single_file import SingleFile
 from reeltune.families.wan.sources import sources_of
 from reeltune.families.wan.transformer import load_transformer, original_weights
+from reeltune.families.wan.transformer import number_type as number_type
 from reeltune.families.wan.vae_file import VaeFile
 from reeltune.families.weight_files import variant_there
 

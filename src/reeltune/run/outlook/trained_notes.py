@@ -13,7 +13,7 @@ from reeltune.estimate.memory import whole_model
 from reeltune.estimate.optimizers import state_bytes
 from reeltune.run.outlook.basis import Basis
 from reeltune.run.trained_layers import lycoris_among
-from reeltune.run.trained_words import not_in_comfyui
+from reeltune.run.trained_words import not_in_comfyui, result_kind
 
 
 def trained_notes(basis: Basis) -> Iterator[Note]:
@@ -25,9 +25,10 @@ def trained_notes(basis: Basis) -> Iterator[Note]:
         yield from _lycoris(basis)
     elif adapter.lora_init_type in FROM_BASE:
         rank = adapter.lora_rank
+        kind = "DoRA" if adapter.use_dora else "plain LoRA"
         text = (
             f"the base is never changed, so files hold a LoRA of rank {2 * rank}: what was learned, less the start of "
-            f"rank {rank}; any program reads it as a plain LoRA"
+            f"rank {rank}; any program reads it as a {kind}"
         )
         yield Note("fact", "lora_init_type", text)
 
@@ -49,12 +50,14 @@ def _masters(basis: Basis) -> Iterator[Note]:
 
 
 def _lycoris(basis: Basis) -> Iterator[Note]:
-    text = (
-        "diffusers' load_lora_weights does not know LyCORIS: its files are read by the library lycoris-lora"
-        "{}, and `reeltune export` merges them into the base for all others"
-    )
     chosen = lycoris_among(basis.config, basis.base_layers, basis.facts)
     problems = sorted({problem for one in chosen if (problem := not_in_comfyui(one))})
-    yield Note("fact", "lora_type", text.format("" if problems else " and by ComfyUI"))
+    readers = [] if result_kind(basis.config) == "lycoris-to-merge" else ["the library lycoris-lora"]
+    readers += [] if problems else ["ComfyUI"]
+    text = (
+        f"diffusers' load_lora_weights does not know LyCORIS: its files are read by "
+        f"{' and by '.join(readers) or 'no program'}, and `reeltune export` merges them into the base for all others"
+    )
+    yield Note("fact", "lora_type", text)
     for problem in problems:
         yield Note("trap", "lycoris_config", f"ComfyUI has no rule for {problem}: no file for it is written")

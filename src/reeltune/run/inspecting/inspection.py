@@ -1,4 +1,4 @@
-"""What a file of weights is and does: `inspect`. An adapter in any layout, or a whole transformer."""
+"""An adapter in any layout, or a whole transformer: told what it is, and what it does."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from reeltune.contracts.adapter_report import (
 )
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.layers import LinearLayer
+from reeltune.contracts.progress import Track
 from reeltune.errors import ModelError
 from reeltune.families import family_facts
 from reeltune.families.opening import open_transformer
-from reeltune.run.adapter_fit import Candidate, all_layers, block_of, candidates, fitting, in_words, parts_of
-from reeltune.run.adapter_said import base_in, settings_in, step_in, trained_alpha, written_alphas
-from reeltune.run.adapter_warnings import warnings_of
-from reeltune.run.base_model import base_options
-from reeltune.run.change_sizes import Measured, explained, measured_alone, measured_on, together
-from reeltune.run.transformer_files import transformer_report
-from reeltune.run.weight_places import layout_of_transformer, weights_in
-from reeltune.run.weights_header import contents_of, read_stored
+from reeltune.run.adapter_files.base_model import base_near, base_options
+from reeltune.run.adapter_files.header import contents_of, read_stored
+from reeltune.run.adapter_files.places import layout_of_transformer, weights_in
+from reeltune.run.adapter_files.said import base_in, settings_in, step_in, trained_alpha, written_alphas
+from reeltune.run.inspecting.fit import Candidate, all_layers, block_of, candidates, fitting, in_words, parts_of
+from reeltune.run.inspecting.remarks import warnings_of
+from reeltune.run.inspecting.sizes import Measured, explained, measured_alone, measured_on, together
+from reeltune.run.inspecting.transformer import transformer_report
 
 LARGEST = 5
 """Layers that are named as the most changed."""
@@ -53,24 +54,26 @@ class Base:
     weight: Callable[[str], Tensor]
 
 
-def look_at(place: Path, *, base: str | None = None) -> AdapterReport | TransformerReport:
+def look_at(place: Path, *, base: str | None = None, track: Track) -> AdapterReport | TransformerReport:
     """Tell what is at a place: a file, a run folder, a checkpoint, a model.
 
-    base: a model that an adapter must fit, and whose weights its changes are compared with; it is loaded.
+    base: a model that an adapter must fit, and whose weights its changes are compared with; it is loaded. track: shows
+    how far the measuring is.
     Raises ModelError for what cannot be read, and for an adapter that does not fit the base.
     """
     facts, path = family_facts(ModelOptions()), weights_in(place)
     if path.is_dir() or layout_of_transformer(read_stored([path]).keys(), facts):
         return transformer_report(path, facts)
     file = read_adapter(path, facts)
-    return adapter_report(file, facts, _opened(base) if base else None)
+    return adapter_report(file, facts, _opened(base) if base else None, track=track)
 
 
-def adapter_report(file: AdapterFile, facts: Facts, base: Base | None) -> AdapterReport:
+def adapter_report(file: AdapterFile, facts: Facts, base: Base | None, *, track: Track) -> AdapterReport:
     """Return what an adapter file is and does. Raises ModelError where it does not fit the base."""
     if base:
         check_fit(file, base.layers)
-    measured = {name: _measured(name, change, base) for name, change in file.changes.items()}
+    tracked = track(file.changes.items(), "measuring", len(file.changes), "layers")
+    measured = {name: _measured(name, change, base) for name, change in tracked}
     models = [Candidate(base.place, base.layers)] if base else _fitting(file)
     blocks = _blocks(measured, facts)
     model = [layer.name for layer in models[0].layers] if models else _guessed(blocks, facts)
@@ -135,7 +138,8 @@ def _opened(place: str) -> Base:
 
 def _fitting(file: AdapterFile) -> list[Candidate]:
     """Return the models that a file fits: of the released ones, and the one that it names."""
-    return fitting(lambda layers: _fits(file, layers), candidates(base_in(file.about)))
+    named = base_in(file.about)
+    return fitting(lambda layers: _fits(file, layers), candidates(named and base_near(file.path, named)))
 
 
 def _fits(file: AdapterFile, layers: Sequence[LinearLayer]) -> bool:

@@ -13,7 +13,7 @@ from reeltune.contracts.facts import Facts
 from reeltune.contracts.layers import LinearLayer
 from reeltune.errors import ModelError
 from reeltune.families import family_layers
-from reeltune.run.base_model import base_options
+from reeltune.run.adapter_files.base_model import base_options
 
 OUTSIDE = "outside the blocks"
 PARTS = {"attn1": "self-attention", "attn2": "cross-attention", "ffn": "feed-forward"}

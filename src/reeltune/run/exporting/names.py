@@ -7,21 +7,37 @@ from pathlib import Path
 
 from reeltune.adapters.publish import MAIN_FILE
 from reeltune.errors import ConfigError
+from reeltune.run.adapter_files.places import CHECKPOINT_MARK
 from reeltune.whole_files import unused_name
 
 MERGED = "merged"
 MERGED_COMFYUI = "merged-comfyui"
 FORMATS = ("diffusers", "comfyui", "lycoris", MERGED, MERGED_COMFYUI)
+VARIANTS = ("ema", "raw")
+"""Folders of runs and checkpoints that hold the same adapter with other weights: averaged, or not."""
 
 
 def output_for(file: Path, format: str) -> Path:
     """Return the usual place of an export: beside the adapter file, or in the working folder if that is read-only.
 
-    A run's main file, whose name says nothing, is called as its folder.
+    Of a file in a checkpoint it is the run's folder, for checkpoints are removed. A run's main file, whose name says
+    nothing, is called as the folders that it lies in, the run's own first.
     """
-    folder = file.parent if os.access(file.parent, os.W_OK) else Path()
-    stem = file.resolve().parent.name if file.name == MAIN_FILE else file.stem
-    return folder / f"{stem}-{format}{'' if format == MERGED else '.safetensors'}"
+    folder = file.resolve().parent
+    run = _run_of(folder)
+    inside = "-".join([run.name, *folder.relative_to(run).parts])
+    stem = inside if file.name == MAIN_FILE else file.stem
+    beside = file.parent if run == folder else run
+    place = beside if os.access(beside, os.W_OK) else Path()
+    return place / f"{stem}-{format}{'' if format == MERGED else '.safetensors'}"
+
+
+def _run_of(folder: Path) -> Path:
+    """Return the folder that holds the checkpoint, or the averaged results, that a folder is or lies in; or itself."""
+    for outer in (folder, folder.parent, folder.parent.parent):
+        if (outer / CHECKPOINT_MARK).is_file():
+            return outer.parent
+    return folder.parent if folder.name in VARIANTS else folder
 
 
 def require_free(output: Path, format: str) -> None:

@@ -13,12 +13,13 @@ from reeltune.contracts.adapter_report import Exported
 from reeltune.contracts.progress import Track
 from reeltune.errors import ConfigError, ModelError
 from reeltune.families import family_facts
-from reeltune.run.adapter_said import base_in
-from reeltune.run.convert import LAYOUTS, convert
-from reeltune.run.exported_names import output_for, require_free
-from reeltune.run.merged import export_merged
-from reeltune.run.weight_places import layout_of_transformer, weights_in
-from reeltune.run.weights_header import read_stored
+from reeltune.run.adapter_files.base_model import base_near, base_options
+from reeltune.run.adapter_files.header import read_stored
+from reeltune.run.adapter_files.places import layout_of_transformer, weights_in
+from reeltune.run.adapter_files.said import base_in
+from reeltune.run.exporting.convert import LAYOUTS, convert
+from reeltune.run.exporting.merged import export_merged
+from reeltune.run.exporting.names import output_for, require_free
 
 NUMBER_TYPES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16, "float32": torch.float32}
 
@@ -44,15 +45,28 @@ def export(
     dtype = NUMBER_TYPES[number_type] if number_type else None
     if format in LAYOUTS:
         return convert(file, format, output, base=base, strength=strength, number_type=dtype or torch.float32)
-    merged_into = base or base_in(file.about)
-    if not merged_into:
+    merged_into = base or _named_base(file)
+    return export_merged(
+        file, output, format=format, base=merged_into, strength=strength, number_type=dtype, track=track
+    )
+
+
+def _named_base(file: AdapterFile) -> str:
+    """Return the base that a file names. Raises ConfigError where it names none, or one that is not found here."""
+    if not (named := base_in(file.about)):
         raise ConfigError(
             f"{file.path} does not name the base that it was trained on. Type: --base with its folder, file or "
             "repository"
         )
-    return export_merged(
-        file, output, format=format, base=merged_into, strength=strength, number_type=dtype, track=track
-    )
+    place = base_near(file.path, named)
+    try:
+        base_options(place)
+    except ModelError as error:
+        raise ConfigError(
+            f"{file.path} was trained on a base called {named}, which is not found here. Type: --base with its folder, "
+            "file or repository"
+        ) from error
+    return place
 
 
 def _adapter_at(place: Path) -> AdapterFile:

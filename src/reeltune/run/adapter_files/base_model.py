@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from reeltune.config.model import FLAVOURS, ModelOptions
 from reeltune.errors import ModelError
+
+_DEPTH = 4
+"""Folders above a run's deepest file, checkpoint-100/ema/comfyui/name.safetensors."""
 
 
 def base_options(place: str) -> ModelOptions:
@@ -26,6 +30,29 @@ def base_options(place: str) -> ModelOptions:
             f"diffusers layout, a .safetensors file, or a repository such as {FLAVOURS['t2v-480p-1.3b-2.1']}"
         )
     return ModelOptions(pretrained_transformer_model_name_or_path=str(path), pretrained_transformer_subfolder="none")
+
+
+def base_near(file: Path, named: str) -> str:
+    """Return where a base lies that an adapter file names: files of runs name a folder alone, without its place.
+
+    named: as it stands in the file. The configuration of the run that the file lies in tells the place; it is taken
+    where that run's transformer is the base's own, and where it is still there. Otherwise the name comes back.
+    """
+    for folder in file.resolve().parents[:_DEPTH]:
+        place = _base_of_run(folder / "config.json")
+        if place and Path(place).name == named and Path(place).exists():
+            return place
+    return named
+
+
+def _base_of_run(config: Path) -> str | None:
+    try:
+        said = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(said, dict) or said.get("pretrained_transformer_model_name_or_path"):
+        return None
+    return said.get("pretrained_model_name_or_path")
 
 
 def _existing(place: str, path: Path) -> str:

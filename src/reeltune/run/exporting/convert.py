@@ -30,14 +30,17 @@ from reeltune.contracts.adapter_report import Exported
 from reeltune.errors import ConfigError
 from reeltune.families import family_facts
 from reeltune.families.opening import open_transformer
-from reeltune.run.adapter_said import base_in, step_in, title_in
-from reeltune.run.base_model import base_options
-from reeltune.run.exported_names import MERGED
-from reeltune.run.same_change import compare
+from reeltune.run.adapter_files.base_model import base_options
+from reeltune.run.adapter_files.said import base_in, step_in, title_in
+from reeltune.run.exporting.agreement import half_an_ulp, otherwise, require_same, share_lost
+from reeltune.run.exporting.names import MERGED
 from reeltune.tensor_files import save_tensors
 from reeltune.whole_files import whole_file
 
 LAYOUTS: tuple[Layout, ...] = ("diffusers", "comfyui", "lycoris")
+
+_NEAR_ONE = ("dora_scale", "lora_magnitude_vector", "rescale")
+"""Tensors that multiply the base's own weights by something near 1, by what stands last in their names."""
 
 
 def convert(
@@ -63,10 +66,10 @@ def convert(
     to_write = {name: _with_own_lengths(name, change, weight_of) for name, change in wanted.items()}
     with whole_file(output) as draft:
         write_adapter(draft, to_write, layout, about_of(file), facts, weight_of=weight_of)
+        require_same(output, wanted, read_adapter(draft, facts).changes, weight_of)
         if number_type != torch.float32:
-            _round(draft, number_type)
-        read = read_adapter(draft, facts).changes
-        error = compare(output, wanted, read, number_type=number_type, weight_of=weight_of)
+            write_rounded(draft, number_type, output)
+        error = share_lost(wanted, read_adapter(draft, facts).changes, weight_of)
     return Exported(
         str(output),
         format=layout,
@@ -150,17 +153,36 @@ def _weights(transformer: nn.Module | None) -> WeightOf | None:
     return (lambda name: plain_weight(linear_of(transformer, name))) if transformer else None
 
 
-def _round(path: Path, number_type: torch.dtype) -> None:
-    """Write a file's tensors in another number type; single numbers, as alpha is, stay as they are."""
-    with safe_open(path, framework="pt") as file:
-        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
-    save_tensors(path, {name: _rounded(name, tensor, number_type) for name, tensor in tensors.items()}, metadata)
+def write_rounded(path: Path, number_type: torch.dtype, output: Path) -> None:
+    """Write a float32 file's tensors anew in another number type, and make sure that each number was rounded, no more.
+
+    Single numbers, as alpha is, stay as they are, and so do lengths and factors near 1: rounding those would change the
+    base's own weights. output: what the file will be called. Raises ConfigError for numbers that the type cannot hold.
+    """
+    tensors, metadata = _read(path)
+    rounded = {name: _rounded(name, tensor, number_type) for name, tensor in tensors.items()}
+    save_tensors(path, rounded, metadata)
+    read, _ = _read(path)
+    for name, tensor in tensors.items():
+        kept = read.get(name, tensor.new_empty(0)).to(tensor.dtype)
+        allowed = half_an_ulp(tensor, number_type) if _is_rounded(name, tensor) else torch.zeros_like(tensor)
+        if kept.shape != tensor.shape or not bool(((kept - tensor).abs() <= allowed).all()):
+            raise otherwise(output, name, f"it is not what rounding to {number_type} leaves of it")
 
 
 def _rounded(name: str, tensor: Tensor, number_type: torch.dtype) -> Tensor:
-    if not tensor.ndim or not tensor.is_floating_point():
+    if not _is_rounded(name, tensor):
         return tensor
     rounded = tensor.to(number_type)
     if not rounded.isfinite().all():
         raise ConfigError(f"{name} holds numbers that are too large for {number_type}. Type: --dtype bf16")
     return rounded
+
+
+def _is_rounded(name: str, tensor: Tensor) -> bool:
+    return bool(tensor.ndim) and tensor.is_floating_point() and name.rpartition(".")[2] not in _NEAR_ONE
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str] | None]:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name).clone() for name in file.keys()}, file.metadata()  # noqa: SIM118

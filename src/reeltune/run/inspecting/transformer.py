@@ -12,9 +12,9 @@ from reeltune.contracts.facts import Facts
 from reeltune.errors import ModelError, listed
 from reeltune.families import family_dimensions
 from reeltune.families.weight_files import file_problems, variants_alone, weight_files
-from reeltune.run.base_model import base_options
-from reeltune.run.weight_places import layout_of_transformer, width_of_block
-from reeltune.run.weights_header import Stored, contents_of, read_stored
+from reeltune.run.adapter_files.base_model import base_options
+from reeltune.run.adapter_files.header import Stored, contents_of, read_stored
+from reeltune.run.adapter_files.places import layout_of_transformer, width_of_block
 
 
 def transformer_report(path: Path, facts: Facts) -> TransformerReport:

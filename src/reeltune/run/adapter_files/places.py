@@ -9,10 +9,12 @@ from pathlib import Path
 from reeltune.adapters.publish import MAIN_FILE
 from reeltune.contracts.facts import Facts
 from reeltune.errors import ModelError
-from reeltune.run.weights_header import Stored
+from reeltune.run.adapter_files.header import Stored
 
 _STATE = frozenset({"trainable.safetensors", "ema.safetensors", "fixed.safetensors", "optimizer.safetensors"})
 """Files of a checkpoint for going on with the run."""
+CHECKPOINT_MARK = "state.json"
+"""A file that every checkpoint has, and nothing else."""
 _TRANSFORMER = "transformer"
 
 
@@ -20,9 +22,10 @@ def weights_in(place: Path) -> Path:
     """Return the file or the transformer's folder that is meant.
 
     place: a file; a run folder or a checkpoint, whose main file it is; a model or a transformer.
-    Raises ModelError where there is nothing, or several files without one that stands out.
+    Raises ModelError where there is nothing, several files without one that stands out, or a run's own state.
     """
     if place.is_file():
+        _require_no_state(place)
         return place
     if not place.is_dir():
         raise ModelError(f"{place} is neither a file nor a folder here.")
@@ -38,6 +41,15 @@ def weights_in(place: Path) -> Path:
     names = ", ".join(file.name for file in files[:3])
     found = f"several weight files, such as {names}; name one of them" if files else "no file of weights"
     raise ModelError(f"{place} holds {found}.")
+
+
+def _require_no_state(file: Path) -> None:
+    # Its tensors are named as an adapter's, and lack alpha: what it does would be told wrongly.
+    if file.name in _STATE and (file.parent / CHECKPOINT_MARK).is_file():
+        raise ModelError(
+            f"{file} is what a run goes on from, without its scale and its base; what it trains lies beside it. "
+            f"Type: {file.parent}"
+        )
 
 
 def _is_component(folder: Path) -> bool:
