@@ -110,7 +110,8 @@ def step_of(attach: Attach, *, width: int, blocks: int, frames: int, device: tor
     transformer = WanTransformer3DModel(
         num_attention_heads=heads, attention_head_dim=64, ffn_dim=4 * width, num_layers=blocks, text_dim=64
     )
-    transformer.requires_grad_(False).to(device)
+    transformer.requires_grad_(False)
+    transformer.to(device)  # pyright: ignore[reportArgumentType]
     parameters = attach(transformer)
     transformer.train()
     transformer.enable_gradient_checkpointing()
@@ -157,7 +158,7 @@ def section(arguments: argparse.Namespace, rows: list[str]) -> str:
     """Return the measurement as a section of Markdown."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], text=True, capture_output=True, check=False).stdout
     lines = [
-        f"## {arguments.width} wide, {arguments.blocks} blocks, {96 * arguments.frames} video tokens, {arguments.device}",
+        f"## {arguments.width} wide, {arguments.blocks} blocks, {96 * arguments.frames} tokens, {arguments.device}",
         "",
         f"- {platform.machine()}, {torch.get_num_threads()} thread, torch {torch.__version__}",
         f"- commit {commit.strip()}, {datetime.now(UTC):%Y-%m-%d}",

@@ -24,6 +24,7 @@ from reeltune.cli.listeners import listeners
 from reeltune.contracts.events import CheckpointSaved, RunFinished, RunStarted
 from reeltune.data.buckets import bucket_size
 from reeltune.errors import DataError
+from reeltune.families.quantizing import Quantizing
 from reeltune.families.wan import autoencoder
 from reeltune.machine import packages
 from reeltune.report import hub, webhook

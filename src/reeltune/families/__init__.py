@@ -23,16 +23,26 @@ class Modules:
 
     description: without torch, FACTS, `check(options)`, `dimensions(options)`, `layers(options)`,
         `locations(options)` and `token_counter(options)`, as below.
-    model: `check_weights(options)` and `open_model(options, opening)`, as in `families.opening`.
+    model: `open_model(options, opening)`; parts: `check_weights(options)`; alone: `open_transformer`, `stored_type`,
+        `number_type_of`, `base_fingerprint` and `name_in_release`; as in `families.opening`.
     """
 
     description: str
     model: str
+    parts: str
+    alone: str
 
 
 TokenCounter = Callable[[Sequence[str]], list[int]]
 
-FAMILIES = {"wan": Modules("reeltune.families.wan.description", "reeltune.families.wan.family")}
+FAMILIES = {
+    "wan": Modules(
+        description="reeltune.families.wan.description",
+        model="reeltune.families.wan.family",
+        parts="reeltune.families.wan.parts",
+        alone="reeltune.families.wan.alone",
+    )
+}
 
 
 def family_facts(options: ModelOptions) -> Facts:

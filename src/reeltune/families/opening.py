@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Literal
 
 import torch
 from torch import nn
@@ -46,7 +47,7 @@ def check_weights(options: ModelOptions) -> None:
 
     Fetches small files at most, and looks whole at what is in folders.
     """
-    _model(options).check_weights(options)
+    _module(options, "parts").check_weights(options)
 
 
 def open_family(options: ModelOptions, opening: Opening) -> Family:
@@ -56,7 +57,7 @@ def open_family(options: ModelOptions, opening: Opening) -> Family:
     """
     for precision in opening.precisions():
         require_package(precision)
-    return _model(options).open_model(options, opening)
+    return _module(options, "model").open_model(options, opening)
 
 
 def open_transformer(options: ModelOptions, *, dtype: torch.dtype | None = None) -> nn.Module:
@@ -64,23 +65,28 @@ def open_transformer(options: ModelOptions, *, dtype: torch.dtype | None = None)
 
     dtype: None is the number type that its files are in. Raises ModelError.
     """
-    return _model(options).open_transformer(options, dtype)
+    return _module(options, "alone").open_transformer(options, dtype)
 
 
 def stored_type(options: ModelOptions) -> torch.dtype:
     """Return the number type that most of the transformer's files are in. Raises ModelError."""
-    return _model(options).stored_type(options)
+    return _module(options, "alone").stored_type(options)
 
 
 def number_type_of(options: ModelOptions, name: str, dtype: torch.dtype) -> torch.dtype:
     """Return the type of a parameter of a transformer in `dtype`: float32 for those that diffusers keeps in it."""
-    return _model(options).number_type(name, dtype)
+    return _module(options, "alone").number_type_of(name, dtype)
+
+
+def base_fingerprint(options: ModelOptions) -> str:
+    """Name the transformer by its content, as the files of adapters that were trained on it do. Raises ModelError."""
+    return _module(options, "alone").base_fingerprint(options)
 
 
 def name_in_release(options: ModelOptions, name: str) -> str:
     """Return how a tensor of the transformer is called in the model's own release."""
-    return _model(options).name_in_release(name)
+    return _module(options, "alone").name_in_release(name)
 
 
-def _model(options: ModelOptions) -> ModuleType:
-    return importlib.import_module(FAMILIES[options.model_family].model)
+def _module(options: ModelOptions, which: Literal["model", "parts", "alone"]) -> ModuleType:
+    return importlib.import_module(getattr(FAMILIES[options.model_family], which))

@@ -176,7 +176,10 @@ def test_what_no_loader_knows_is_told() -> None:
     assert "are read by no program" in notes_of(**small(algo="ia3"))["lora_type"][1]
     columns = small(algo="lora", weight_decompose=True, wd_on_output=False)
     assert "are read by ComfyUI, and" in notes_of(**columns)["lora_type"][1]
-    assert "are read by the library lycoris-lora and by ComfyUI" in notes_of(**small(algo="boft", apply_preset={"target_module": ["Attention"]}))["lora_type"][1]
+    assert (
+        "are read by the library lycoris-lora and by ComfyUI"
+        in notes_of(**small(algo="boft", apply_preset={"target_module": ["Attention"]}))["lora_type"][1]
+    )
 
 
 def test_who_reads_lycoris_is_told() -> None:

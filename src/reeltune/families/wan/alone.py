@@ -15,14 +15,22 @@ from reeltune.config.model import ModelOptions
 from reeltune.families.sources import component_folder, read_config, read_layout
 from reeltune.families.wan.single_file import SingleFile, release_name
 from reeltune.families.wan.sources import single_file, sources_of
-from reeltune.families.wan.transformer import find_transformer, load_transformer
+from reeltune.families.wan.transformer import find_transformer, load_transformer, name_of_content, number_type
 from reeltune.families.wan.variants import refuse_relatives
 from reeltune.families.weight_files import weight_files
 
 _TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float32}
 """Number types that a transformer computes in, by how files call them; of others, such as 8 bits, it is bfloat16."""
 
-name_in_release = release_name
+
+def name_in_release(name: str) -> str:
+    """Return how the model's own release calls a tensor of the transformer."""
+    return release_name(name)
+
+
+def number_type_of(name: str, dtype: torch.dtype) -> torch.dtype:
+    """Return the type of a parameter of a transformer in `dtype`: float32 for those that diffusers keeps in it."""
+    return number_type(name, dtype)
 
 
 def open_transformer(options: ModelOptions, dtype: torch.dtype | None) -> WanTransformer3DModel:
@@ -39,6 +47,11 @@ def open_transformer(options: ModelOptions, dtype: torch.dtype | None) -> WanTra
 def stored_type(options: ModelOptions) -> torch.dtype:
     """Return the number type that most of the transformer's files are in. Raises ModelError."""
     return _most(_files(_found(options), options))
+
+
+def base_fingerprint(options: ModelOptions) -> str:
+    """Name the transformer by its content, as adapters trained on it do. Raises ModelError."""
+    return name_of_content(_found(options), options.variant)
 
 
 def _found(options: ModelOptions) -> Path | SingleFile:

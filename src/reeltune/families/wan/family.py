@@ -25,17 +25,12 @@ from reeltune.families.quantizing import Quantizing
 from reeltune.families.rounding import random_samples, relative_error
 from reeltune.families.shelf import Shelf
 from reeltune.families.wan import autoencoder, decoder, encoders, pipeline, render
-from reeltune.families.wan.alone import name_in_release as name_in_release
-from reeltune.families.wan.alone import open_transformer as open_transformer
-from reeltune.families.wan.alone import stored_type as stored_type
 from reeltune.families.wan.description import FACTS
 from reeltune.families.wan.forward import velocity
 from reeltune.families.wan.parts import WanParts, find_parts
-from reeltune.families.wan.parts import check_weights as check_weights
-from reeltune.families.wan.single_file import SingleFile
+from reeltune.families.wan.single_file import release_name
 from reeltune.families.wan.sources import sources_of
-from reeltune.families.wan.transformer import load_transformer, original_weights
-from reeltune.families.wan.transformer import number_type as number_type
+from reeltune.families.wan.transformer import load_transformer, name_of_content, original_weights
 from reeltune.families.wan.vae_file import VaeFile
 from reeltune.families.weight_files import variant_there
 
@@ -58,7 +53,7 @@ class Wan:
         return Shelf(keep=self.opening.keep)
 
     def name_in_release(self, name: str) -> str:
-        return name_in_release(name)
+        return release_name(name)
 
     def write_pipeline(self, folder: Path, transformer: Path) -> None:
         pipeline.write_around(transformer, self.parts, folder)
@@ -70,8 +65,7 @@ class Wan:
         return f"{encoder}-{tokenizer}-{self.opening.dtype}-{self.facts.text_length}{suffix}"
 
     def base_fingerprint(self) -> str:
-        transformer = self.parts.transformer
-        return fingerprint(transformer.path) if isinstance(transformer, SingleFile) else self._fingerprint(transformer)
+        return name_of_content(self.parts.transformer, self.parts.variant)
 
     def video_fingerprint(self) -> str:
         vae = self.parts.vae

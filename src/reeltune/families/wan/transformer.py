@@ -11,6 +11,7 @@ from diffusers import WanTransformer3DModel
 
 from reeltune.errors import ModelError
 from reeltune.families.filling import read_tensors
+from reeltune.families.fingerprint import fingerprint
 from reeltune.families.loading import frozen, reported_loading
 from reeltune.families.quantizing import UNCHANGED, Quantizing
 from reeltune.families.rounding import ReadWeight
@@ -85,6 +86,14 @@ def original_weights(transformer: Path | SingleFile, *, variant: str | None = No
     else:
         stored, name_of = StoredTensors(weight_files(transformer, variant)), str
     return lambda layer, device, dtype: stored.read(name_of(f"{layer}.weight"), device, dtype)
+
+
+def name_of_content(transformer: Path | SingleFile, variant: str | None) -> str:
+    """Name a transformer by its content: the same for a file wherever it lies."""
+    if isinstance(transformer, SingleFile):
+        return fingerprint(transformer.path)
+    there = variant_there(transformer, variant)
+    return fingerprint(transformer) + (f"-{there}" if there else "")
 
 
 def number_type(name: str, dtype: torch.dtype) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,13 +21,15 @@ from reeltune.adapters.transformer_files import save_single_file, save_transform
 from reeltune.contracts.adapter_report import Exported
 from reeltune.contracts.progress import Track
 from reeltune.errors import ConfigError
-from reeltune.families.opening import name_in_release, number_type_of, open_transformer, stored_type
+from reeltune.families.opening import base_fingerprint, name_in_release, number_type_of, open_transformer, stored_type
 from reeltune.run.adapter_files.base_model import base_options
 from reeltune.run.exporting.agreement import half_an_ulp, otherwise
 from reeltune.run.exporting.convert import about_of
 from reeltune.run.exporting.names import MERGED
 from reeltune.run.preflight import require_room
 from reeltune.whole_files import whole_file, whole_folder
+
+log = logging.getLogger(__name__)
 
 _PROBES = 4
 _NOISE = 2**-22
@@ -49,6 +52,7 @@ def export_merged(
     Raises ModelError where the adapter does not fit, ShortageError where the disk has no room.
     """
     options = base_options(base)
+    _tell_another_base(file, base, base_fingerprint(options))
     own = stored_type(options)
     transformer = open_transformer(options, dtype=own)
     check_fit(file, layers_of(transformer))
@@ -78,6 +82,13 @@ def export_merged(
         size_bytes=sum(path.stat().st_size for path in [output, *output.rglob("*")] if path.is_file()),
         transformer_class=type(transformer).__name__,
     )
+
+
+def _tell_another_base(file: AdapterFile, base: str, fingerprint: str) -> None:
+    """Warn when the adapter names another base than the one that it is merged into."""
+    trained_on = file.about.get("base_fingerprint")
+    if trained_on and trained_on != fingerprint:
+        log.warning("%s was trained on another base than %s: its fingerprint is %s", file.path, base, trained_on)
 
 
 @torch.no_grad()
