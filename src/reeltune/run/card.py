@@ -86,12 +86,14 @@ def _words(config: Config) -> str:
 def _settings(config: Config) -> dict[str, Any]:
     """Return what was trained and how; of LyCORIS the description's content, not the name of its file."""
     options = config.flat()
-    own = {
-        "lora": lambda: {name: options[name] for name in LORA},
-        "lycoris": lambda: {name: value for name, value in adapter_record(config).items() if name != "kind"},
-        "full": lambda: {"model_type": "full"},
-    }
-    return {**own[result_kind(config)](), **{name: options[name] for name in SETTINGS}}
+    kind = result_kind(config)
+    if kind == "lora":
+        own = {name: options[name] for name in LORA}
+    elif kind == "full":
+        own = {"model_type": "full"}
+    else:
+        own = {name: value for name, value in adapter_record(config).items() if name != "kind"}
+    return {**own, **{name: options[name] for name in SETTINGS}}
 
 
 def _is_in_comfyui(config: Config, facts: Facts) -> bool:
