@@ -8,18 +8,14 @@ The result holds the averaged weights when renders show only those, so that what
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from reeltune.contracts.trained import Publisher
 from reeltune.train.state import TrainState, Weights
 from reeltune.whole_files import duplicate, replaced_folder, whole_file
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,10 +39,8 @@ class Results:
 
         Raises CheckpointError.
         """
-        started = time.monotonic()
         with tempfile.TemporaryDirectory(dir=folder, prefix=".proof.", suffix=".writing") as scratch:
             self.publisher.prove(Path(scratch))
-        log.debug("result files were tried out in %.1f s", time.monotonic() - started)
 
     def publish(self, checkpoint: Path, folder: Path) -> None:
         """Copy a checkpoint's results to the run folder, each file whole or not at all.
