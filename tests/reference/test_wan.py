@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
 from diffusers.video_processor import VideoProcessor
 from transformers import UMT5EncoderModel
 
+from helpers.alive import counting_from_here
 from helpers.tiny import open_tiny, random_batch
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Noised
@@ -170,11 +170,8 @@ def test_fingerprints_name_the_content(tiny_model, wan: Wan, tmp_path) -> None:
     assert open_tiny(tiny_model, torch.bfloat16).text_fingerprint() != wan.text_fingerprint()
 
 
-def alive(kind: type) -> int:
-    return sum(type(thing) is kind for thing in gc.get_objects())
-
-
 def test_each_component_is_gone_from_memory_when_its_block_ends(wan: Wan) -> None:
+    alive = counting_from_here()
     with wan.text_encoder(CPU) as encode_text:
         assert alive(UMT5EncoderModel) == 1
         encode_text(["a"])

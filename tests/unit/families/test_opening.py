@@ -11,6 +11,7 @@ import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from transformers import UMT5EncoderModel
 
+from helpers.alive import counting_from_here
 from helpers.tiny import random_batch
 from reeltune.config.model import ModelOptions
 from reeltune.contracts.batch import Noised
@@ -28,11 +29,8 @@ def opened(model: Path, **opening: Any) -> Wan:
     return open_model(ModelOptions(pretrained_model_name_or_path=str(model)), Opening(torch.float32, **opening))
 
 
-def alive(kind: type) -> int:
-    return sum(type(thing) is kind for thing in gc.get_objects())
-
-
 def test_parts_that_are_kept_are_loaded_once(tiny_model: Path) -> None:
+    alive = counting_from_here()
     wan = opened(tiny_model, keep=True)
     frames, encoded = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 1, 32, 32), []
     for _ in range(2):
@@ -46,6 +44,7 @@ def test_parts_that_are_kept_are_loaded_once(tiny_model: Path) -> None:
 
 
 def test_videos_are_decoded_by_the_autoencoder_that_was_kept(tiny_model: Path) -> None:
+    alive = counting_from_here()
     for keep, left in ((True, 1), (False, 0)):
         wan = opened(tiny_model, keep=keep)
         with wan.video_encoder(CPU):
