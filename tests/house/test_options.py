@@ -49,7 +49,12 @@ def test_an_option_says_what_it_does_in_a_sentence(section: str, name: str, fiel
 @pytest.mark.parametrize(("section", "name", "field"), list(all_options()), ids=id_of)
 def test_steps_have_a_unit(section: str, name: str, field: FieldInfo) -> None:
     """Those that count something else than steps of the run, or are the run's length, say so in their sentence."""
-    others = {"max_train_steps", "gradient_accumulation_steps", "validation_num_inference_steps"}
+    others = {
+        "max_train_steps",
+        "gradient_checkpointing_interval",
+        "gradient_accumulation_steps",
+        "validation_num_inference_steps",
+    }
     if name.endswith(("_interval", "_steps")) and name not in others:
         assert told(field, "unit") == "steps", name
 

@@ -107,10 +107,10 @@ def _one_kind_of_quantization(config: Config) -> Iterator[str]:
 
 
 def _rate_falls(config: Config) -> Iterator[str]:
-    training = config.training
-    if training.lr_scheduler not in ("constant", "constant_with_warmup") and training.lr_end > training.learning_rate:
+    chosen = config.optimization
+    if chosen.lr_scheduler not in ("constant", "constant_with_warmup") and chosen.lr_end > chosen.learning_rate:
         yield (
-            f"lr_end {training.lr_end:g} is above learning_rate {training.learning_rate:g}: the rate would rise; "
+            f"lr_end {chosen.lr_end:g} is above learning_rate {chosen.learning_rate:g}: the rate would rise; "
             "set lr_end=0 or a higher learning_rate"
         )
 

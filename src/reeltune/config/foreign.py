@@ -38,6 +38,7 @@ INERT: Mapping[str, str] = {
     "preserve_data_backend_cache": _LIKE_FILES,
     "skip_file_discovery": _LIKE_FILES,
     "cache_clear_validation_prompts": _NAMED_BY_CONTENT,
+    "ema_cpu_only": "the average is updated where ema_device keeps it",
     "lora_format": "both layouts, diffusers' and ComfyUI's, are always written",
     "set_grads_to_none": "gradients are always freed after a step",
     "validation_guidance_skip_scale": "skip-layer guidance for Wan has no scale: the blocks are left out or not",
@@ -68,7 +69,7 @@ INERT: Mapping[str, str] = {
 """Options of other trainers that change nothing here, with the reason."""
 
 _ONE_GPU = "one process on one device is what runs today"
-_UNIFORM = "noise levels follow a sigmoid of a normal variable; see flow_sigmoid_scale"
+_DENSITIES = "noise levels follow a sigmoid of a normal variable, are uniform, or follow a beta distribution"
 _OPTIMIZER = "the optimizer's own settings are used; learning_rate can be set"
 _COMPILE = "nothing is compiled"
 _SERIES = "checkpointing_steps and checkpoints_total_limit keep one series"
@@ -77,32 +78,12 @@ _TEXT_TO_VIDEO = "text-to-video is what is trained"
 
 NOT_YET: Mapping[str, str] = {
     "train_text_encoder": "the transformer alone is trained",
-    "optimizer_config": _OPTIMIZER,
-    "optimizer_beta1": _OPTIMIZER,
-    "optimizer_beta2": _OPTIMIZER,
     "optimizer_cpu_offload_method": _OPTIMIZER,
-    "optimizer_release_gradients": _OPTIMIZER,
-    "adam_weight_decay": _OPTIMIZER,
-    "adam_epsilon": _OPTIMIZER,
     "prodigy_steps": _OPTIMIZER,
-    "lr_scale": "multiply learning_rate yourself",
-    "lr_scale_sqrt": "multiply learning_rate yourself",
-    "ema_device": "the average is kept where the weights are",
-    "ema_cpu_only": "the average is kept where the weights are",
-    "ema_foreach_disable": "the average is always updated in one call",
-    "flow_use_uniform_schedule": _UNIFORM,
-    "flow_use_beta_schedule": _UNIFORM,
-    "flow_beta_schedule_alpha": _UNIFORM,
-    "flow_beta_schedule_beta": _UNIFORM,
-    "flux_fast_schedule": _UNIFORM,
-    "flow_cubic_schedule_weights": _UNIFORM,
-    "flow_custom_timesteps": _UNIFORM,
-    "loss_type": "the loss is the mean squared error",
-    "huber_c": "the loss is the mean squared error",
-    "huber_schedule": "the loss is the mean squared error",
+    "flux_fast_schedule": _DENSITIES,
+    "flow_cubic_schedule_weights": _DENSITIES,
+    "flow_custom_timesteps": _DENSITIES,
     "input_perturbation": "no noise is added beside the one of the flow",
-    "masked_loss_probability": "the whole frame is trained",
-    "gradient_checkpointing_interval": "gradient_checkpointing is for every block or for none",
     "checkpointing_rolling_steps": _SERIES,
     "checkpoints_rolling_total_limit": _SERIES,
     "caption_strategy": _IN_DATASET,
@@ -125,7 +106,6 @@ NOT_YET: Mapping[str, str] = {
     "validation_on_startup": "disable_benchmark=false renders before the first step",
     "validation_using_datasets": "videos are made from prompts",
     "validation_num_inference_frames": "validation_num_video_frames is meant",
-    "eval_dataset_pooling": "each dataset of type eval has a loss of its own",
     "eval_epoch_interval": "eval_steps_interval counts steps",
     "accelerator_cache_clear_interval": "the GPU's memory cache is left alone",
     "deepspeed_config": _ONE_GPU,

@@ -69,22 +69,21 @@ def _length(config: Config) -> Rule:
 
 
 def _average(config: Config) -> Rule:
-    if not config.training.use_ema:
+    if not config.average.use_ema:
         yield ("ema_decay", "ema_update_interval", "ema_validation"), "use_ema is false: no average is kept"
 
 
 def _schedule(config: Config) -> Rule:
-    training = config.training
-    name = training.lr_scheduler
+    name = config.optimization.lr_scheduler
     if name in ("constant", "constant_with_warmup"):
         yield ("lr_end",), f"the rate of lr_scheduler {name} does not fall"
     if name != "polynomial":
         yield ("lr_power",), f"lr_scheduler is {name}, not polynomial"
     if name != "cosine_with_restarts":
         yield ("lr_num_cycles",), f"lr_scheduler is {name}, not cosine_with_restarts"
-    if training.flow_schedule_auto_shift:
+    if config.objective.flow_schedule_auto_shift:
         yield ("flow_schedule_shift",), "flow_schedule_auto_shift sets the shift from the frame size"
-    if training.max_grad_norm == 0:
+    if config.optimization.max_grad_norm == 0:
         yield ("grad_clip_method",), "max_grad_norm is 0: nothing is clipped"
 
 

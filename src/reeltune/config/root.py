@@ -11,9 +11,12 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from reeltune.config.adapter import AdapterOptions
+from reeltune.config.average import AverageOptions
 from reeltune.config.data import DataOptions
 from reeltune.config.evaluation import EvaluationOptions
 from reeltune.config.model import ModelOptions
+from reeltune.config.objective import ObjectiveOptions
+from reeltune.config.optimization import OptimizationOptions
 from reeltune.config.option import Section, told
 from reeltune.config.rendering import RenderingOptions
 from reeltune.config.reporting import ReportingOptions
@@ -30,6 +33,9 @@ class Config(Section):
     adapter: AdapterOptions
     data: DataOptions
     training: TrainingOptions
+    objective: ObjectiveOptions
+    optimization: OptimizationOptions
+    average: AverageOptions
     rendering: RenderingOptions
     evaluation: EvaluationOptions
     reporting: ReportingOptions

@@ -23,6 +23,8 @@ class Batch:
     text: embeddings, zero beyond each sample's own length; L is the longest of the batch.
     ids: names for messages, in the order of the batch.
     prior: the model should answer what the base alone answers, instead of what leads to the latents.
+    sigma_offset: added to the logit of the noise levels of these samples before the shift; above 0 is more noise.
+    mask: how much each place of the latents counts, 0 to 1; None where all count alike.
     """
 
     latents: Float[Tensor, "B C T h w"]
@@ -30,10 +32,13 @@ class Batch:
     ids: tuple[str, ...]
     bucket: Bucket
     prior: bool = False
+    sigma_offset: float = 0.0
+    mask: Float[Tensor, "B T h w"] | None = None
 
     def pinned(self) -> Batch:
         """Return the same batch in page-locked host memory. Needs CUDA."""
-        return replace(self, latents=self.latents.pin_memory(), text=self.text.pin_memory())
+        mask = None if self.mask is None else self.mask.pin_memory()
+        return replace(self, latents=self.latents.pin_memory(), text=self.text.pin_memory(), mask=mask)
 
     @property
     def size(self) -> int:
@@ -45,6 +50,7 @@ class Batch:
             self,
             latents=self.latents.to(device, non_blocking=True),
             text=self.text.to(device, non_blocking=True),
+            mask=None if self.mask is None else self.mask.to(device, non_blocking=True),
         )
 
 
@@ -65,13 +71,15 @@ class Noised:
     """A batch on its way through the flow: x_t, the level it was mixed at, and what the model should answer.
 
     x_t, target: float32. sigma: noise level of each sample, 0 clean, 1 pure noise. kept: by route, in order of the
-    blocks; empty sends every token through every block.
+    blocks; empty sends every token through every block. mask: how much each place counts in the loss, 0 to 1; None
+    where all count alike.
     """
 
     x_t: Float[Tensor, "B C T h w"]
     sigma: Float[Tensor, " B"]
     target: Float[Tensor, "B C T h w"]
     kept: tuple[KeptTokens, ...] = ()
+    mask: Float[Tensor, "B T h w"] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from reeltune.config.training import TrainingOptions
+from reeltune.config.objective import ObjectiveOptions
 
 LEAST = (256, 0.5)
 MOST = (4096, 1.15)
@@ -35,6 +35,6 @@ class Shift:
         return size_shift(latent_height, latent_width) if self.follows_size else self.fixed
 
 
-def shift_of(options: TrainingOptions) -> Shift:
+def shift_of(options: ObjectiveOptions) -> Shift:
     """Return the shift that the options describe; unset and 0 are none."""
     return Shift(options.flow_schedule_shift or 1.0, follows_size=options.flow_schedule_auto_shift)

@@ -74,8 +74,8 @@ def assemble(
         state=state,
         objective=_objective(config, transformer, family.facts, draws),
         read_batches=lambda start, end: source.read_from(start, end=end),
-        schedule=schedule_of(config.training, plan.total_steps),
-        clip=clipping(config.training.grad_clip_method, config.training.max_grad_norm),
+        schedule=schedule_of(config.optimization, plan.total_steps),
+        clip=clipping(config.optimization.grad_clip_method, config.optimization.max_grad_norm),
         draws=draws,
         keeping=_keeping(config, datasets, plan, attached.publisher, prepared),
         renders=make_renders(
@@ -128,17 +128,17 @@ def _set_for_training(config: Config, transformer: nn.Module) -> None:
 
 
 def _state(config: Config, trained: Trained) -> TrainState:
-    training, parameters = config.training, trained.trainable()
-    optimizer = build_optimizer(training.optimizer, list(parameters.values()), learning_rate=training.learning_rate)
-    ema = Ema(parameters, decay=training.ema_decay, interval=training.ema_update_interval) if training.use_ema else None
+    chosen, average, parameters = config.optimization, config.average, trained.trainable()
+    optimizer = build_optimizer(chosen.optimizer, list(parameters.values()), learning_rate=chosen.learning_rate)
+    ema = Ema(parameters, decay=average.ema_decay, interval=average.ema_update_interval) if average.use_ema else None
     return TrainState(trained, optimizer, ema)
 
 
 def _objective(config: Config, transformer: nn.Module, facts: Facts, draws: Draws) -> FlowMatching:
     return FlowMatching(
         draws,
-        scale=config.training.flow_sigmoid_scale,
-        shift=shift_of(config.training),
+        scale=config.objective.flow_sigmoid_scale,
+        shift=shift_of(config.objective),
         choose_tokens=_routing(segments_of(config, layers_of(transformer, facts)), facts, draws),
     )
 
@@ -180,7 +180,7 @@ def _pace(config: Config, plan: Plan) -> Pace:
 
 
 def _keeping(config: Config, datasets: Datasets, plan: Plan, publisher: Publisher, prepared: Prepared) -> Keeping:
-    averaged = config.training.use_ema and config.rendering.ema_validation == "ema_only"
+    averaged = config.average.use_ema and config.rendering.ema_validation == "ema_only"
     results = Results(config.reporting.run_folder.name, "ema" if averaged else "raw", publisher)
     records = {
         "config.json": config.flat(),

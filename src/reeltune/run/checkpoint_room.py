@@ -30,7 +30,7 @@ def start_of(options: ReportingOptions) -> int | None:
 
 def checkpoint_room(config: Config, *, weights: int, total_steps: int) -> CheckpointRoom:
     """Return what the rest of the run needs. weights: how many are trained."""
-    training, reporting = config.training, config.reporting
+    reporting = config.reporting
     start = start_of(reporting)
     # An earlier run that is not continued, and later checkpoints than the one that is, are moved aside and stay.
     there = [] if start is None else [step for step in steps_in(reporting.run_folder) if step <= start]
@@ -43,8 +43,8 @@ def checkpoint_room(config: Config, *, weights: int, total_steps: int) -> Checkp
     )
     one = checkpoint_bytes(
         weights,
-        state_bytes=state_bytes(training.optimizer),
-        averaged=training.use_ema,
+        state_bytes=state_bytes(config.optimization.optimizer),
+        averaged=config.average.use_ema,
         published_bytes=_published_bytes(config),
     )
     return CheckpointRoom(count, count * one)

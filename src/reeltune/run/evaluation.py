@@ -36,7 +36,7 @@ def make_evaluation(
         transformer=transformer,
         clips={dataset: _clips(prepared, dataset) for dataset in wanted},
         text=prepared.text,
-        shift=shift_of(config.training),
+        shift=shift_of(config.objective),
         levels=options.eval_timesteps,
         device=device,
     )

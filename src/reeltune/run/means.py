@@ -62,7 +62,7 @@ def _require_packages(config: Config) -> None:
     model = config.model
     wanted = sorted({model.base_model_precision, model.text_encoder_1_precision} - {"no_change"})
     problems = [
-        *_refusals(optimizers.require_package, config.training.optimizer),
+        *_refusals(optimizers.require_package, config.optimization.optimizer),
         *_refusals(precisions.require_package, *wanted),
         *_lycoris(config),
     ]

@@ -25,7 +25,7 @@ def plan_notes(
     return [
         *(note for dataset in datasets.clips for note in _length_of_samples(dataset, facts)),
         *_length_notes(config, rows),
-        *_schedule_notes(schedule_of(config.training, total_steps)),
+        *_schedule_notes(schedule_of(config.optimization, total_steps)),
         *_clip_notes(config),
         *_shift_notes(config, buckets, facts),
         *_data_notes(config),
@@ -88,14 +88,13 @@ def rates_along(schedule: Schedule) -> list[tuple[int, int, float]]:
 
 
 def _clip_notes(config: Config) -> Iterator[Note]:
-    training = config.training
-    if training.grad_clip_method != "value" or not 0 < training.max_grad_norm < 1:
+    if config.optimization.grad_clip_method != "value" or not 0 < config.optimization.max_grad_norm < 1:
         return
     text = (
-        f"{training.max_grad_norm:g} is a limit for each element of the gradient (grad_clip_method value), "
+        f"{config.optimization.max_grad_norm:g} is a limit for each element of the gradient (grad_clip_method value), "
         "not for its norm"
     )
-    if "lion" in training.optimizer:
+    if "lion" in config.optimization.optimizer:
         text += "; Lion uses signs, so it only evens out what single large elements add to the momentum"
     yield Note("trap", "max_grad_norm", text)
 
@@ -104,7 +103,7 @@ def _shift_notes(config: Config, buckets: Sequence[Bucket], facts: Facts) -> Ite
     rendered = config.rendering.validation_flow_shift
     shown = "the model's own" if rendered is None else f"{rendered:g}"
     trained = shift_in_words(config, buckets, facts)
-    option = "flow_schedule_auto_shift" if config.training.flow_schedule_auto_shift else "flow_schedule_shift"
+    option = "flow_schedule_auto_shift" if config.objective.flow_schedule_auto_shift else "flow_schedule_shift"
     text = f"noise levels are trained with {trained}"
     videos = f"; the shift of videos is {shown} (validation_flow_shift)" if prompts_of(config.rendering) else ""
     yield Note("fact", option, text + videos)
@@ -112,7 +111,7 @@ def _shift_notes(config: Config, buckets: Sequence[Bucket], facts: Facts) -> Ite
 
 def shift_in_words(config: Config, buckets: Sequence[Bucket], facts: Facts) -> str:
     """Return the shift of training: one number, or that of each frame size."""
-    shift = shift_of(config.training)
+    shift = shift_of(config.objective)
     if not shift.follows_size:
         return "no shift" if shift.fixed == 1 else f"shift {shift.fixed:g}"
     sizes = {(bucket.width, bucket.height): bucket_shift(shift, bucket, facts) for bucket in buckets}
@@ -174,15 +173,14 @@ def _other_than_trained(config: Config, facts: Facts, buckets: Sequence[Bucket])
 
 
 def _average_notes(config: Config, total_steps: int) -> Iterator[Note]:
-    training = config.training
-    if not training.use_ema:
+    if not config.average.use_ema:
         return
-    if total_steps < training.ema_update_interval:
+    if total_steps < config.average.ema_update_interval:
         text = f"is more than the {total_steps} steps of the run: the average stays at the base model"
         yield Note("trap", "ema_update_interval", text)
     if config.rendering.ema_validation != "ema_only" or not prompts_of(config.rendering):
         return
-    horizon = round(1 / (1 - training.ema_decay))
+    horizon = round(1 / (1 - config.average.ema_decay))
     text = (
         f"videos show the average alone, which follows about {min(horizon, total_steps)} steps behind: early ones look "
         "like the base model; the result file holds the average too"

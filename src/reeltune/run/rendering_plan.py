@@ -93,7 +93,7 @@ def made_sizes(rendering: RenderingOptions, facts: Facts) -> dict[tuple[int, int
 
 def shown_weights(config: Config) -> tuple[Shown, ...]:
     """Return which weights each video is made with."""
-    if not config.training.use_ema:
+    if not config.average.use_ema:
         return ("raw",)
     choices: dict[str, tuple[Shown, ...]] = {"comparison": ("raw", "ema"), "ema_only": ("ema",), "none": ("raw",)}
     return choices[config.rendering.ema_validation]

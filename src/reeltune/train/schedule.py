@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reeltune.config.training import TrainingOptions
+from reeltune.config.optimization import OptimizationOptions
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ CURVES: dict[str, Curve] = {
 }
 
 
-def schedule_of(options: TrainingOptions, total_steps: int) -> Schedule:
+def schedule_of(options: OptimizationOptions, total_steps: int) -> Schedule:
     """Return the curve that the options describe."""
     return Schedule(
         options.lr_scheduler,

@@ -46,7 +46,7 @@ def test_older_and_newer_names_mean_the_same(tmp_path) -> None:
 def test_booleans_may_be_words_and_false_is_false_where_the_default_is_true(tmp_path) -> None:
     path = write(tmp_path / "c.json", NEEDED | {"use_ema": "true", "gradient_checkpointing": False})
     config = load_config([path], {})
-    assert config.training.use_ema is True
+    assert config.average.use_ema is True
     assert config.training.gradient_checkpointing is False
 
 

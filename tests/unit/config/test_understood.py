@@ -86,7 +86,7 @@ def test_a_name_of_the_opposite_that_is_no_switch_is_a_problem_of_the_option(tmp
 def test_switches_in_quotes_are_read_with_one_note_that_names_them(tmp_path) -> None:
     loaded = run_of(tmp_path, {"push_to_hub": "true", "use_ema": "false", "gradient_checkpointing": True})
     assert loaded.config.reporting.push_to_hub is True
-    assert loaded.config.training.use_ema is False
+    assert loaded.config.average.use_ema is False
     (note,) = notes_about(loaded, "push_to_hub")
     assert (note.kind, note.about) == ("trap", "push_to_hub, use_ema")
     assert notes_about(loaded, "use_ema") == [note]

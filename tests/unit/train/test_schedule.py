@@ -16,7 +16,7 @@ from torch import nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
-from reeltune.config.training import TrainingOptions
+from reeltune.config.optimization import OptimizationOptions
 from reeltune.train.clipping import clipping
 from reeltune.train.ema import Ema, decay_at
 from reeltune.train.schedule import CURVES, Every, Schedule, schedule_of
@@ -135,8 +135,8 @@ def test_other_curves_rise_for_as_long_as_they_are_told(name: str) -> None:
 
 
 def test_the_options_offer_every_curve_and_pass_on_all_that_shapes_it() -> None:
-    assert set(get_args(TrainingOptions.model_fields["lr_scheduler"].annotation)) == set(CURVES)
-    options = TrainingOptions(
+    assert set(get_args(OptimizationOptions.model_fields["lr_scheduler"].annotation)) == set(CURVES)
+    options = OptimizationOptions(
         lr_scheduler="polynomial", learning_rate=3e-4, lr_end=2e-6, lr_warmup_steps=7, lr_power=1.5, lr_num_cycles=4
     )
     assert schedule_of(options, 50) == Schedule("polynomial", 3e-4, 2e-6, 7, 50, power=1.5, cycles=4)

@@ -51,7 +51,7 @@ def length_outlook(basis: Basis) -> Length:
 
 def rate_outlook(basis: Basis) -> RateCurve:
     """Return the learning rate along the run."""
-    schedule = schedule_of(basis.config.training, basis.plan.total_steps)
+    schedule = schedule_of(basis.config.optimization, basis.plan.total_steps)
     last = schedule.total - 1
     return RateCurve(
         name=schedule.name + _course_in_words(schedule),
@@ -73,10 +73,10 @@ def _course_in_words(schedule: Schedule) -> str:
 
 def noise_outlook(basis: Basis) -> NoiseLevels:
     """Return how often which noise level is trained, on the largest bucket."""
-    training = basis.config.training
-    shift = bucket_shift(shift_of(training), basis.largest, basis.facts)
+    objective = basis.config.objective
+    shift = bucket_shift(shift_of(objective), basis.largest, basis.facts)
     edges = [
-        sigma_distribution(point / POINTS, scale=training.flow_sigmoid_scale, shift=shift)
+        sigma_distribution(point / POINTS, scale=objective.flow_sigmoid_scale, shift=shift)
         for point in range(POINTS + 1)
     ]
     rendered = basis.config.rendering.validation_flow_shift

@@ -31,7 +31,7 @@ def evaluation_times(basis: Basis) -> int:
 
 def passes_by_bucket(basis: Basis) -> Counter[Bucket]:
     """Return the forward passes of one measurement: of each clip, at each level, with the weights and their average."""
-    each = basis.config.evaluation.eval_timesteps * (2 if basis.config.training.use_ema else 1)
+    each = basis.config.evaluation.eval_timesteps * (2 if basis.config.average.use_ema else 1)
     return Counter({bucket: clips * each for bucket, clips in _clips(basis).items()})
 
 

@@ -113,8 +113,7 @@ def _text_storage(basis: Basis) -> Storage:
 
 
 def _weights(basis: Basis, size: Dimensions) -> TrainedWeights:
-    training = basis.config.training
-    states, average = state_bytes(training.optimizer), 4 if training.use_ema else 0
+    states, average = state_bytes(basis.config.optimization.optimizer), 4 if basis.config.average.use_ema else 0
     if basis.trained_part == "full":
         return memory.whole_model(size, value_bytes=basis.value_bytes, states=states, average=average)
     return TrainedWeights(basis.trained_parameters or 0, states, average)

@@ -22,7 +22,6 @@ PRECISIONS: Mapping[tuple[str, TrainedPart], str] = {
 def trained_outlook(basis: Basis) -> Trained:
     """Return what is trained on what."""
     config, size = basis.config, basis.dimensions
-    training = config.training
     return Trained(
         kind=kind_in_words(config),
         layers=len(basis.layers) if size and basis.trained_part == "adapter" else None,
@@ -32,7 +31,7 @@ def trained_outlook(basis: Basis) -> Trained:
         base_parameters=parameters(size) if size else None,
         precision=PRECISIONS[config.model.compute_type, basis.trained_part],
         quantized=_quantized(basis),
-        optimizer=f"{training.optimizer}, learning rate {training.learning_rate:g}",
+        optimizer=f"{config.optimization.optimizer}, learning rate {config.optimization.learning_rate:g}",
         average=_average(basis),
     )
 
@@ -44,11 +43,11 @@ def _where(basis: Basis) -> str:
 
 
 def _average(basis: Basis) -> str:
-    training = basis.config.training
-    if not training.use_ema:
+    average = basis.config.average
+    if not average.use_ema:
         return ""
-    updated = f"every {training.ema_update_interval} steps" if training.ema_update_interval > 1 else "every step"
-    return f"EMA, decay up to {training.ema_decay:g}, updated {updated}"
+    updated = f"every {average.ema_update_interval} steps" if average.ema_update_interval > 1 else "every step"
+    return f"EMA, decay up to {average.ema_decay:g}, updated {updated}"
 
 
 def _quantized(basis: Basis) -> str:

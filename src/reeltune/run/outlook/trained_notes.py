@@ -41,8 +41,8 @@ def _masters(basis: Basis) -> Iterator[Note]:
     if weights.parameters > weights.in_base:
         text = f"the optimizer moves float32 masters, {size} beside the base in bf16: bf16 alone would lose small steps"
         yield Note("fact", "model_type", text)
-    training = basis.config.training
-    kept = FLOAT32_BYTES + state_bytes(training.optimizer) + (FLOAT32_BYTES if training.use_ema else 0)
+    states, average = state_bytes(basis.config.optimization.optimizer), FLOAT32_BYTES * basis.config.average.use_ema
+    kept = FLOAT32_BYTES + states + average
     text = (
         f"each save first copies {decimal(weights.parameters * kept)} to the host's memory: weights, optimizer, average"
     )
