@@ -20,7 +20,7 @@ from reeltune.config.adapter import AdapterOptions
 from reeltune.contracts.batch import Batch
 from reeltune.contracts.family import Family
 from reeltune.families.wan.family import FACTS
-from reeltune.objective.flow import FlowMatching
+from reeltune.objective.flow import ChooseTokens, FlowMatching, keep_all
 from reeltune.randomness import Draws
 from reeltune.train.audience import Audience
 from reeltune.train.checkpoint import Checkpoints
@@ -38,7 +38,14 @@ FOREVER = 10**6
 Step = Callable[[], None]
 
 
-def reeltune_step(family: Family, transformer: WanTransformer3DModel, batch: Batch, *, rank: int) -> Step:
+def reeltune_step(
+    family: Family,
+    transformer: WanTransformer3DModel,
+    batch: Batch,
+    *,
+    rank: int,
+    choose: ChooseTokens = keep_all,
+) -> Step:
     """Return a step of the real loop, on the device of the transformer."""
     lora = attach_lora(transformer.train(), AdapterOptions(lora_rank=rank), FACTS.adapter_targets, seed=0)
     optimizer = build_optimizer("torch-adamw", list(lora.trainable().values()), learning_rate=RATE)
@@ -48,7 +55,7 @@ def reeltune_step(family: Family, transformer: WanTransformer3DModel, batch: Bat
         family=family,
         transformer=transformer,
         state=TrainState(lora, optimizer, None),
-        objective=FlowMatching(draws),
+        objective=FlowMatching(draws, choose_tokens=choose),
         read_batches=lambda start, end: (_ for _ in ()),
         schedule=Schedule("constant", peak=RATE, end=0.0, warmup=0, total=FOREVER),
         clip=clipping("value", LIMIT),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -41,3 +41,10 @@ def copy_all(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in own.items():
         assert tensor.shape == tensors[name].shape, (name, tensor.shape, tensors[name].shape)
         tensor.copy_(tensors[name])
+
+
+def on_gradient(parameters: Mapping[str, nn.Parameter], act: Callable[[nn.Parameter], None]) -> None:
+    """Have `act` called in each backward pass from now on: once with each parameter, its gradient whole."""
+    for parameter in parameters.values():
+        # torch hands over a Tensor by its declaration, and the parameter itself in fact.
+        parameter.register_post_accumulate_grad_hook(lambda _, parameter=parameter: act(parameter))

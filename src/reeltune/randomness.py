@@ -28,6 +28,8 @@ class Purpose(IntEnum):
     ROUTING = 7
     EVALUATION = 8
     PLACEMENT = 9
+    STRATA = 10
+    MASKING = 11
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,13 @@ import pytest
 import torch
 from diffusers import WanTransformer3DModel
 
+import bench_tread
 import bench_wan
 import flops
 from reeltune.contracts.clip import Bucket
+from reeltune.contracts.dimensions import Dimensions
+from reeltune.estimate.flops import step_operations
+from reeltune.estimate.time import lower_bound_s
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,7 +112,27 @@ def test_the_benchmark_of_the_data_path_measures_every_part() -> None:
     assert "rate of the fill against encoding alone: median" in outcome.stdout
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_the_loop_itself_runs() -> None:
     outcome = run_benchmark("bench_step.py", "--steps", "2", "--warmup", "1")
     assert outcome.returncode == 0, outcome.stderr
     assert "ratio: median" in outcome.stdout
+
+
+def test_the_benchmark_of_token_routing_measures_and_predicts_every_configuration(tmp_path: Path) -> None:
+    report = tmp_path / "tiny.md"
+    words = ("--heads", "1", "--head-width", "16", "--ffn", "32", "--side", "64", "--frames", "5", "--steps", "2")
+    outcome = run_benchmark("bench_tread.py", *words, "--write", str(report))
+    assert outcome.returncode == 0, outcome.stderr
+    rows = [line for line in report.read_text(encoding="utf-8").splitlines() if line.endswith("x |")]
+    assert [row.split("|")[1].strip() for row in rows] == list(bench_tread.CONFIGURATIONS)
+
+
+def test_rates_of_a_machine_give_back_its_plain_step() -> None:
+    size = Dimensions(layers=30, heads=2, head_width=64, ffn=768, text_width=64)
+    times = {bench_tread.PLAIN: [9.0, 10, 11], bench_tread.FORWARD: [0.02] * 3, bench_tread.BOTH: [0.07] * 3}
+    speed = bench_tread.rates(size, 4096, times)
+    assert lower_bound_s(step_operations(size, 4096), speed) == pytest.approx(10)
+    # Two forwards and a backward of each block's attention, and what is left is everything else's.
+    attention = 30 * (2 * 0.02 + 0.05)
+    assert step_operations(size, 4096).linear / speed.linear == pytest.approx(10 - attention)

@@ -15,6 +15,8 @@ PAGES = (
     ROOT / "docs/quickstart.md",
     ROOT / "docs/data.md",
     ROOT / "docs/adapters.md",
+    ROOT / "docs/evaluation.md",
+    ROOT / "docs/tread.md",
     ROOT / "docs/install.md",
     *sorted((ROOT / "examples").glob("*/README.md")),
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from reeltune.modes import holding
+from reeltune.modes import holding, on_gradient
 
 
 class PlainTensors:
@@ -35,6 +35,9 @@ class PlainTensors:
         self.start = tensors.get("start")
 
     def moved(self) -> None: ...
+
+    def on_gradient(self, act: Callable[[nn.Parameter], None]) -> None:
+        on_gradient(self.tensors, act)
 
     def disabled(self) -> AbstractContextManager[None]:
         return nullcontext()

@@ -172,7 +172,7 @@ def test_the_schema_says_what_an_option_takes(name: str, value: Any, right: bool
 def test_the_schema_knows_no_other_names() -> None:
     schema = json_schema()
     assert schema["additionalProperties"] is False
-    assert "masked_loss_probability" not in schema["properties"]
+    assert "flow_custom_timesteps" not in schema["properties"]
     entry = [{"id": "a", "instance_data_dir": "x", "cache_dir_vae": "y", "vidoe": {}}]
     assert not fits(entry, schema["$defs"]["dataset_file"])
 

@@ -185,7 +185,7 @@ CONFIG_FAULTS: dict[str, Any] = {
     "seed": -1,
     "mixed_precision": "fp16",
     "base_model_precision": "nf4-bnb",
-    "masked_loss_probability": 0.5,
+    "masked_loss_probability": 2,
     "validation_resolution": "832x",
     "use_ema": "perhaps",
     "tread_config": {},

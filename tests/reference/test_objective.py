@@ -13,7 +13,6 @@ from helpers.tiny import random_batch
 from reeltune.objective.flow import FlowMatching
 from reeltune.objective.noise import draw_noise
 from reeltune.objective.shift import Shift, size_shift
-from reeltune.objective.timesteps import shift_sigma, sigma_distribution
 from reeltune.randomness import Draws
 
 
@@ -45,26 +44,6 @@ def test_everything_is_float32_for_a_bfloat16_latent() -> None:
     assert objective.loss(batch.latents.bfloat16(), noised).dtype == torch.float32
 
 
-@pytest.mark.parametrize(
-    ("shift", "sigma", "shifted"),
-    [(3, 0.5, 0.75), (0.1, 0.5, 0.0909), (1, 0.3, 0.3), (5, 0.25, 0.625), (8, 0.9, 0.9863), (3, 0, 0), (3, 1, 1)],
-)
-def test_shift(shift: float, sigma: float, shifted: float) -> None:
-    assert shift_sigma(float(sigma), float(shift)) == pytest.approx(shifted, abs=1e-4)
-
-
-@pytest.mark.parametrize(("scale", "shift"), [(1.0, 1.0), (1.6, 1.0), (1.0, 3.0)])
-def test_noise_levels_follow_their_density(scale: float, shift: float) -> None:
-    objective = FlowMatching(Draws(1), scale=scale)
-    drawn = [objective.sigma(step=step, index=index, shift=shift) for step in range(1000) for index in range(4)]
-
-    def distribution(sigma: np.ndarray) -> np.ndarray:
-        unshifted = sigma / (shift - (shift - 1) * sigma)
-        return stats.norm.cdf(np.log(unshifted / (1 - unshifted)) / scale)
-
-    assert stats.kstest(drawn, distribution).pvalue > 0.01
-
-
 def test_noise_is_standard_normal_and_independent_between_samples() -> None:
     draws = Draws(5)
     first, second, third = (
@@ -74,19 +53,6 @@ def test_noise_is_standard_normal_and_independent_between_samples() -> None:
     assert stats.kstest(first, "norm").pvalue > 0.01
     for other in (second, third):
         assert abs(np.corrcoef(first, other)[0, 1]) < 0.05
-
-
-@pytest.mark.parametrize(("scale", "shift"), [(1.0, 1.0), (1.6, 3.0), (1.0, 0.1)])
-def test_the_distribution_that_a_plan_shows_is_that_of_the_draws(scale: float, shift: float) -> None:
-    objective = FlowMatching(Draws(3), scale=scale)
-    drawn = [objective.sigma(step=step, index=0, shift=shift) for step in range(4000)]
-
-    def distribution(sigma: np.ndarray) -> np.ndarray:
-        return np.array([sigma_distribution(float(one), scale=scale, shift=shift) for one in sigma])
-
-    # A sample of 4000 of the right distribution fails one time in a hundred; the seed is one of the others.
-    assert stats.kstest(drawn, distribution).pvalue > 0.01
-    assert [sigma_distribution(end, scale=scale, shift=shift) for end in (0.0, 1.0)] == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -66,14 +67,21 @@ def test_a_run_measures_what_it_holds_out_and_trains_the_same_numbers(run: TinyR
     ending = go(run, *words)
     kinds = [(name, weights) for weights in ("raw", "ema") for name in ("held", "more")]
     first = measured(run)
-    assert list(first) == [(step, *kind) for step in (2, 3) for kind in kinds]
-    assert f"step 2: held-out loss {first[2, 'held', 'raw']:.4f} on held, raw weights" in ending.stderr
+    assert list(first) == [(step, *kind) for step in (0, 2, 3) for kind in kinds]
+    assert first[0, "held", "raw"] == first[0, "held", "ema"]
+    assert f"step 2: held-out loss {first[2, 'held', 'raw']:.4f} ± " in ending.stderr
+    lines = [json.loads(line) for line in (run.folder / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(line["step"], line["dataset"], line["weights"]) for line in lines] == list(first)
+    means = [fmean(loss for clip in line["clips"] for _, loss in clip["losses"]) for line in lines]
+    assert means == list(first.values())
+    pooled = {step: (2 * first[step, "held", "raw"] + first[step, "more", "raw"]) / 3 for step in (2, 3)}
+    state = json.loads((run.folder / "best/state.json").read_text(encoding="utf-8"))
+    assert state["step"] == min(pooled, key=lambda step: pooled[step])
     assert {len(event["curve"]) for event in run.events("Evaluated")} == {3}
     with (run.folder / "evaluation.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["value"]) for row in rows if row["name"] == "loss/val/held"] == [
-        first[2, "held", "raw"],
-        first[3, "held", "raw"],
+        first[step, "held", "raw"] for step in (0, 2, 3)
     ]
     weights, losses = load_file(run.folder / "checkpoint-3/trainable.safetensors"), run.losses()
 
@@ -89,12 +97,25 @@ def test_a_run_measures_what_it_holds_out_and_trains_the_same_numbers(run: TinyR
 
 def test_a_run_that_goes_on_measures_on_and_one_dataset_alone_has_the_same_noise(run: TinyRun) -> None:
     go(run, "eval_steps_interval=2", "max_train_steps=6")
-    whole = measured(run)
+    whole, record = measured(run), (run.folder / "evaluation.jsonl").read_bytes()
+    go(run, "eval_steps_interval=2", "max_train_steps=6", "resume_from_checkpoint=checkpoint-3")
+    assert (run.folder / "evaluation.jsonl").read_bytes() == record
+    count = len(run.events("Evaluated"))
     go(run, "eval_steps_interval=2", "max_train_steps=6", "resume_from_checkpoint=checkpoint-3", "eval_dataset_id=more")
-    again = run.events("Evaluated")[len(whole) :]
+    again = run.events("Evaluated")[count:]
     assert [(event["step"], event["dataset"]) for event in again] == [(4, "more")] * 2 + [(6, "more")] * 2
     for event in again:
         assert event["loss"] == whole[event["step"], event["dataset"], event["weights"]]
+
+
+def test_pooled_datasets_are_measured_as_one(run: TinyRun) -> None:
+    go(run, "eval_steps_interval=2", "max_train_steps=1", "eval_dataset_pooling=true", "use_ema=false")
+    events = run.events("Evaluated")
+    assert [(event["step"], event["dataset"], event["clips"]) for event in events] == [
+        (0, "pooled", 3),
+        (1, "pooled", 3),
+    ]
+    assert [event["verdict_kind"] for event in events][0] == "first"
 
 
 def test_a_dataset_of_which_nothing_can_be_measured_is_refused(run: TinyRun) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from helpers.cli import reeltune, start_reeltune
+from helpers.cli import reeltune, reeltune_here, start_reeltune
 from helpers.tiny import TinyRun, copy_prepared
 
 WORDS = (
@@ -24,8 +24,8 @@ WORDS = (
 def unbroken(finished: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     """Twenty steps in one go."""
     run = copy_prepared(finished.place, tmp_path_factory.mktemp("unbroken"))
-    outcome = reeltune(*WORDS, cwd=run.place)
-    assert outcome.returncode == 0, outcome.stderr
+    ending = reeltune_here(*WORDS, cwd=run.place)
+    assert ending.returncode == 0, ending.stderr
     return run
 
 
@@ -67,15 +67,15 @@ def test_stopped_politely_and_continued(unbroken: TinyRun, finished: TinyRun, tm
     process.terminate()
     assert process.wait(60) == 0
     assert "Stopped on request after step" in (tmp_path / "log").read_text()
-    outcome = reeltune(*WORDS, cwd=run.place)
-    assert outcome.returncode == 0, outcome.stderr
+    ending = reeltune_here(*WORDS, cwd=run.place)
+    assert ending.returncode == 0, ending.stderr
     assert_same(run, unbroken)
 
 
 def test_rendering_does_not_disturb_training(unbroken: TinyRun, finished: TinyRun, tmp_path: Path) -> None:
     run = copy_prepared(finished.place, tmp_path)
-    outcome = reeltune(*WORDS, "validation_steps=3", cwd=run.place)
-    assert outcome.returncode == 0, outcome.stderr
+    ending = reeltune_here(*WORDS, "validation_steps=3", cwd=run.place)
+    assert ending.returncode == 0, ending.stderr
     rendered = [event["weights"] for event in run.events("SampleRendered")]
     assert (rendered.count("base"), len(rendered)) == (1, 8)
     assert_same(run, unbroken)
@@ -85,8 +85,8 @@ def test_a_fresh_start_moves_the_earlier_run_aside(unbroken: TinyRun, finished: 
     run = copy_prepared(finished.place, tmp_path)
     short = (*WORDS, "max_train_steps=2", "validation_prompt=")
     for words in (short, (*short, "resume_from_checkpoint=")):
-        outcome = reeltune(*words, cwd=run.place)
-        assert outcome.returncode == 0, outcome.stderr
+        ending = reeltune_here(*words, cwd=run.place)
+        assert ending.returncode == 0, ending.stderr
     assert (run.folder / "checkpoint-2").is_dir()
     assert (run.place / "output/tiny/tiny-lora.1/checkpoint-2").is_dir()
     assert [event["step"] for event in run.events("RunStarted")] == [0]
@@ -98,7 +98,7 @@ def test_going_on_from_an_older_checkpoint_keeps_the_later_ones_under_another_na
     run = copy_prepared(finished.place, tmp_path)
     words = (*WORDS, "max_train_steps=6", "checkpointing_steps=2", "validation_prompt=")
     for more in ((), ("resume_from_checkpoint=checkpoint-2", "max_train_steps=4")):
-        outcome = reeltune(*words, *more, cwd=run.place)
-        assert outcome.returncode == 0, outcome.stderr
+        ending = reeltune_here(*words, *more, cwd=run.place)
+        assert ending.returncode == 0, ending.stderr
     names = sorted(path.name for path in run.folder.glob("*checkpoint-*"))
     assert names == ["checkpoint-2", "checkpoint-4", "superseded-checkpoint-4", "superseded-checkpoint-6"]

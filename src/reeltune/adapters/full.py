@@ -4,7 +4,8 @@ A weight in bfloat16 has a float32 copy, its master. In bfloat16 itself most upd
 weight of 1 the next number is 0.0078 away. The gradient of each weight is added to its master's in float32 as soon as
 it is there, and let go. Weights that are float32 already are their own masters.
 
-Memory: for each bfloat16 weight 2 bytes and the master's 4, its gradient's 4, and what the optimizer keeps.
+Memory: for each bfloat16 weight 2 bytes and the master's 4, its gradient's 4, and what the optimizer keeps. Where the
+optimizer moves each master as its gradient comes, one gradient is there at a time.
 """
 
 from __future__ import annotations
@@ -54,6 +55,12 @@ class FullModel:
             torch._foreach_copy_(weights, masters)
         self._is_base = False
 
+    def on_gradient(self, act: Callable[[nn.Parameter], None]) -> None:
+        """Have `act` called in each backward pass from now on: once with each master, its gradient whole."""
+        for name, weight in self._weights.items():
+            # Hooks of a tensor are called in the order in which they came: the gradient is handed over by now.
+            weight.register_post_accumulate_grad_hook(lambda _, master=self._masters[name]: act(master))
+
     @contextmanager
     def disabled(self) -> Iterator[None]:
         """Let the transformer answer as the base, which it does until it first moves.
@@ -70,7 +77,7 @@ class FullModel:
     def holding(self, tensors: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Let the transformer act with other tensors, in its own number types, as long as the block lasts.
 
-        The room that they take is less than that of the gradients, which are gone between steps.
+        Between steps, when that happens, there are no gradients, and activations neither.
         """
         return holding(self._weights, tensors)
 

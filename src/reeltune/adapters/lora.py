@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ from reeltune.adapters.lora_layers import (
 from reeltune.adapters.lora_start import DRAWN, FROM_BASE, require_directions
 from reeltune.config.adapter import AdapterOptions
 from reeltune.errors import ConfigError
-from reeltune.modes import copy_all, holding
+from reeltune.modes import copy_all, holding, on_gradient
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,10 @@ class Lora:
 
     def moved(self) -> None:
         """Nothing is kept that depends on the weights."""
+
+    def on_gradient(self, act: Callable[[nn.Parameter], None]) -> None:
+        """Have `act` called in each backward pass from now on: once with each trained tensor, its gradient whole."""
+        on_gradient(self.trainable(), act)
 
     def disabled(self) -> AbstractContextManager[None]:
         """Let the transformer answer as the bare base for as long as the block lasts, to the bit.

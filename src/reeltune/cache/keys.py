@@ -6,7 +6,8 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from reeltune.contracts.clip import Sample
+from reeltune.contracts.clip import Placement, Sample
+from reeltune.contracts.geometry import LatentGeometry
 
 TRANSFORM_VERSION = 1
 """Raised whenever decoding, resizing, cropping or normalising changes what comes out."""
@@ -15,6 +16,12 @@ TRANSFORM_VERSION = 1
 def latent_key(sample: Sample, *, content: str, encoder: str) -> str:
     """Name an encoded clip by its bytes, its frames, its resize and crop, and the autoencoder."""
     return _key({"clip": content, "placement": asdict(sample.placement), "encoder": encoder})
+
+
+def mask_key(placement: Placement, *, content: str, geometry: LatentGeometry) -> str:
+    """Name a mask on the grid of the latents by its bytes, the placement of its clip, and the grid."""
+    grid = [geometry.spatial, geometry.temporal]
+    return _key({"mask": content, "placement": asdict(placement), "grid": grid})
 
 
 def text_key(prompt: str, *, encoder: str) -> str:

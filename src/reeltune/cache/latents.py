@@ -71,8 +71,8 @@ def pixels_of(entry: LatentEntry) -> Pixels | Refused:
     try:
         frames = decode(path, sample.placement)
     except UnreadableFile as error:
-        return Refused(sample, error.reason, lasting=_is_as_listed(sample.file))
-    if not _is_as_listed(sample.file):
+        return Refused(sample, error.reason, lasting=is_as_listed(sample.file))
+    if not is_as_listed(sample.file):
         return Refused(sample, "changed while it was read; start again once it is complete", lasting=False)
     return Pixels(entry, to_model_range(frames))
 
@@ -82,7 +82,7 @@ def encode_all(encode: EncodeVideo, clips: Sequence[Float[Tensor, "3 F H W"]]) -
     return list(encode(clips[0][None] if len(clips) == 1 else torch.stack(list(clips))))
 
 
-def _is_as_listed(file: FileRef) -> bool:
+def is_as_listed(file: FileRef) -> bool:
     """Tell whether a local file is still the one that its entry is named by. Fetched ones belong to us alone."""
     if file.url:
         return True

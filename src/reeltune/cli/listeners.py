@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from reeltune.config.root import Config
 from reeltune.contracts.events import EventSink
 from reeltune.families import family_facts
 from reeltune.report.console import TrainingConsole
+from reeltune.report.curves import Curves
 from reeltune.report.hub import HubSink
-from reeltune.report.journal import Journal
+from reeltune.report.journal import JOURNAL, Journal
 from reeltune.report.model_card import model_card
 from reeltune.report.trackers import open_tracker
 from reeltune.report.webhook import WebhookSink
@@ -37,7 +39,19 @@ def listeners(config: Config, means: Means, folder: Path) -> list[EventSink]:
         WebhookSink(webhook, project=reporting.tracker_project_name, run=reporting.run_name)
         for webhook in means.webhooks
     ]
-    return [TrainingConsole(), Journal(folder / "events.jsonl"), *trackers, *webhooks, *_hub(config, means, folder)]
+    return [
+        TrainingConsole(),
+        Journal(folder / JOURNAL),
+        Curves(folder, weights=_result_weights(config)),
+        *trackers,
+        *webhooks,
+        *_hub(config, means, folder),
+    ]
+
+
+def _result_weights(config: Config) -> Literal["raw", "ema"]:
+    """Return of which weights the result of a run is."""
+    return "ema" if config.average.use_ema and config.rendering.ema_validation == "ema_only" else "raw"
 
 
 def _hub(config: Config, means: Means, folder: Path) -> Iterator[EventSink]:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from reeltune.config.adapter_contradictions import trained_contradictions, trained_contradictions_with_data
 from reeltune.config.datasets import Datasets
+from reeltune.config.optimizer_checks import optimizer_contradictions
 from reeltune.config.problems import nearest
+from reeltune.config.release_checks import release_contradictions
 from reeltune.config.root import Config
+from reeltune.config.scaled_rate import scaled_rate
 from reeltune.config.size_checks import sizes_at_odds
 
 
@@ -60,18 +63,21 @@ def _absolute(folder: str) -> Path:
 
 
 def _unmeasurable(config: Config, datasets: Datasets) -> list[str]:
-    interval, wanted = config.evaluation.eval_steps_interval, config.evaluation.eval_dataset_id
-    there = [dataset.id for dataset in datasets.held_out]
+    options = config.evaluation
+    interval, share, wanted = options.eval_steps_interval, options.eval_split, options.eval_dataset_id
     if not interval:
         return []
+    split = [dataset.id for dataset in datasets.trained if share and not dataset.is_regularisation_data]
+    there = [*(dataset.id for dataset in datasets.held_out), *split]
     if not there:
         return [
             f"eval_steps_interval is {interval} and no dataset of type eval is in use: add an entry with "
-            '"dataset_type": "eval" to the dataset file, or set eval_steps_interval=0'
+            '"dataset_type": "eval" to the dataset file, set eval_split=0.05, or set eval_steps_interval=0'
         ]
     if wanted and wanted not in there:
         hint = nearest(wanted, there) or f"; there are {', '.join(there)}"
-        return [f"eval_dataset_id is {wanted!r}, which is no dataset of type eval in use{hint}"]
+        other = " and none that is split" if share else ""
+        return [f"eval_dataset_id is {wanted!r}, which is no dataset of type eval in use{other}{hint}"]
     return []
 
 
@@ -106,12 +112,30 @@ def _one_kind_of_quantization(config: Config) -> Iterator[str]:
         )
 
 
+def _split_is_measured(config: Config) -> Iterator[str]:
+    options = config.evaluation
+    if options.eval_split and not options.eval_steps_interval:
+        yield (
+            f"eval_split is {options.eval_split:g} and eval_steps_interval is 0: files would be held out and never "
+            "measured; set eval_steps_interval=100, or eval_split=0"
+        )
+
+
 def _rate_falls(config: Config) -> Iterator[str]:
     chosen = config.optimization
-    if chosen.lr_scheduler not in ("constant", "constant_with_warmup") and chosen.lr_end > chosen.learning_rate:
+    rate = scaled_rate(chosen, config.training.samples_per_step)
+    if chosen.lr_scheduler not in ("constant", "constant_with_warmup") and chosen.lr_end > rate:
         yield (
-            f"lr_end {chosen.lr_end:g} is above learning_rate {chosen.learning_rate:g}: the rate would rise; "
+            f"lr_end {chosen.lr_end:g} is above learning_rate {rate:g}: the rate would rise; "
             "set lr_end=0 or a higher learning_rate"
+        )
+
+
+def _one_density(config: Config) -> Iterator[str]:
+    if config.objective.flow_use_uniform_schedule and config.objective.flow_use_beta_schedule:
+        yield (
+            "flow_use_uniform_schedule and flow_use_beta_schedule are both true: noise levels are drawn from one of "
+            "them; set the other to false"
         )
 
 
@@ -130,6 +154,10 @@ _CHECKS = (
     _skipping_has_a_span,
     _one_kind_of_quantization,
     _rate_falls,
+    _split_is_measured,
+    _one_density,
     _pipeline_has_folders,
     trained_contradictions,
+    release_contradictions,
+    optimizer_contradictions,
 )

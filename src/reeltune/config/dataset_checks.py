@@ -86,6 +86,12 @@ def _bounds_leave_room(dataset: MediaDataset) -> Iterator[Finding]:
         yield ("video", "min_frames"), text
 
 
+def _masks_have_names(dataset: MediaDataset) -> Iterator[Finding]:
+    if isinstance(dataset, TrainedDataset) and dataset.conditioning_data and dataset.type != "local":
+        text = f"needs type local, and type is {dataset.type}: masks are found by the clips' names below their folder"
+        yield ("conditioning_data",), text
+
+
 _CHECKS = (
     _has_a_place,
     _has_whole_credentials,
@@ -95,6 +101,7 @@ _CHECKS = (
     _prompt_is_there,
     _crop_has_shapes,
     _bounds_leave_room,
+    _masks_have_names,
 )
 
 

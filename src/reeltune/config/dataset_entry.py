@@ -30,11 +30,12 @@ from reeltune.config.foreign import (
     HUB_INERT,
     HUB_NOT_YET,
 )
+from reeltune.config.masks import MaskDataset
 from reeltune.config.option import Section, switches_for_numbers, told
 from reeltune.config.problems import Problems, explain, unknown
 from reeltune.contracts.notes import Note
 
-Entry = ClipDataset | TextEmbeds
+Entry = ClipDataset | MaskDataset | TextEmbeds
 
 OWN_CAPTIONS: Mapping[str, str] = {"csv": "csv", "huggingface": "huggingface"}
 """Sources that bring captions of their own, which are then the default."""

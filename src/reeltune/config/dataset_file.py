@@ -7,8 +7,10 @@ from pathlib import Path
 
 from reeltune.config.dataset_checks import nothing_to_learn
 from reeltune.config.dataset_entry import Entry, name_of, read_entry
-from reeltune.config.datasets import Datasets, EvalDataset, TextEmbeds, TrainedDataset
+from reeltune.config.datasets import ClipDataset, Datasets, EvalDataset, TextEmbeds, TrainedDataset
 from reeltune.config.document import Document, read_document
+from reeltune.config.mask_checks import check_masks, unused_masks
+from reeltune.config.masks import MaskDataset
 from reeltune.config.problems import Problems
 from reeltune.contracts.notes import Note
 from reeltune.errors import ConfigError
@@ -37,17 +39,21 @@ def load_datasets(path: Path, notes: list[Note], *, family: str = "wan", cache_d
     stores = [entry for entry in used.values() if isinstance(entry, TextEmbeds)]
     trained = tuple(entry for entry in used.values() if isinstance(entry, TrainedDataset))
     _check_together(document, used, problems)
+    check_masks(document, parsed, problems)
+    notes += unused_masks(used.values())
     # An entry that could not be read may be the one that seems to be missing.
     if None not in parsed:
         problems.lines.extend(_missing_kinds(trained, len(stores)))
     problems.raise_if_any()
     held_out = tuple(entry for entry in used.values() if isinstance(entry, EvalDataset))
-    return Datasets(trained=trained, text=stores[0], held_out=held_out)
+    masks = tuple(entry for entry in used.values() if isinstance(entry, MaskDataset))
+    return Datasets(trained=trained, text=stores[0], held_out=held_out, masks=masks)
 
 
 def _check_together(document: Document, used: Mapping[int, Entry], problems: Problems) -> None:
     _check_unique(document, {index: ("id", entry.id) for index, entry in used.items()}, problems)
-    _check_unique(document, {index: _cache_folder(entry) for index, entry in used.items()}, problems)
+    folders = {index: _cache_folder(entry) for index, entry in used.items() if not isinstance(entry, MaskDataset)}
+    _check_unique(document, folders, problems)
     stores = {entry.id for entry in used.values() if isinstance(entry, TextEmbeds)}
     for index in (index for index, entry in used.items() if not isinstance(entry, TextEmbeds)):
         for name in STORE_NAMES:
@@ -57,7 +63,7 @@ def _check_together(document: Document, used: Mapping[int, Entry], problems: Pro
                 problems.add(name_of(document, (index, name)), document.where((index, name)), problem)
 
 
-def _cache_folder(entry: Entry) -> tuple[str, str]:
+def _cache_folder(entry: ClipDataset | TextEmbeds) -> tuple[str, str]:
     """Return the key that names an entry's cache folder, and the folder."""
     if isinstance(entry, TextEmbeds):
         return "cache_dir", entry.cache_dir

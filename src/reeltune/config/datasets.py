@@ -1,4 +1,4 @@
-"""The dataset file (`multidatabackend.json`): datasets of clips and one store of text embeddings."""
+"""The dataset file (`multidatabackend.json`): datasets of clips, masks of them, and one store of text embeddings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from reeltune.config.masks import MaskDataset
 from reeltune.config.option import Section, option
 from reeltune.config.places import Place
 
@@ -250,6 +251,20 @@ class TrainedDataset(MediaDataset):
     vae_cache_clear_each_epoch: bool = option(
         False, "Draw random windows and crops anew in each epoch, and encode them again."
     )
+    timestep_sampling_offset: float = option(
+        0.0,
+        "Train this dataset at more noise (above 0) or less (below 0): added to the logit of each of its noise levels "
+        "before the shift, so that 1 is a shift by 2.72.",
+        ge=-10,
+        le=10,
+    )
+    conditioning_data: str | None = option(
+        None,
+        "The id of the entry with dataset_type conditioning that holds masks of these clips, by name: what is white in "
+        "a mask is trained, what is black is not. A clip without a mask is trained whole.",
+        example="my-masks",
+        min_length=1,
+    )
 
     @property
     def times(self) -> int:
@@ -323,12 +338,12 @@ KINDS: Mapping[str, type[Section]] = {
     "video": VideoDataset,
     "image": ImageDataset,
     "eval": EvalDataset,
+    "conditioning": MaskDataset,
     "text_embeds": TextEmbeds,
 }
 """The entries of a dataset file by their dataset_type."""
 
 KINDS_NOT_YET: Mapping[str, str] = {
-    "conditioning": "text-to-video is what is trained",
     "image_embeds": "encoded clips lie in cache_dir_vae of their dataset",
     "conditioning_image_embeds": "text-to-video is what is trained",
     "audio": "Wan makes no sound",
@@ -345,6 +360,7 @@ DatasetEntry = Annotated[
     Annotated[VideoDataset, Tag("video")]
     | Annotated[ImageDataset, Tag("image")]
     | Annotated[EvalDataset, Tag("eval")]
+    | Annotated[MaskDataset, Tag("conditioning")]
     | Annotated[TextEmbeds, Tag("text_embeds")],
     Discriminator(_kind),
 ]
@@ -356,8 +372,14 @@ class Datasets(Section):
     trained: tuple[VideoDataset | ImageDataset, ...]
     text: TextEmbeds
     held_out: tuple[EvalDataset, ...] = ()
+    masks: tuple[MaskDataset, ...] = ()
 
     @property
     def clips(self) -> tuple[ClipDataset, ...]:
         """Return all datasets of clips and pictures, trained and held out."""
         return (*self.trained, *self.held_out)
+
+    def masks_of(self, dataset: ClipDataset) -> MaskDataset | None:
+        """Return the masks of a dataset's clips; None where it names none. What is measured is measured whole."""
+        wanted = dataset.conditioning_data if isinstance(dataset, TrainedDataset) else None
+        return next((masks for masks in self.masks if masks.id == wanted), None)

@@ -70,7 +70,7 @@ INERT: Mapping[str, str] = {
 
 _ONE_GPU = "one process on one device is what runs today"
 _DENSITIES = "noise levels follow a sigmoid of a normal variable, are uniform, or follow a beta distribution"
-_OPTIMIZER = "the optimizer's own settings are used; learning_rate can be set"
+_OPTIMIZER = "its state stays beside the weights; that of bnb-*-paged moves to the host when the GPU is full"
 _COMPILE = "nothing is compiled"
 _SERIES = "checkpointing_steps and checkpoints_total_limit keep one series"
 _IN_DATASET = "set it in the dataset file, for each dataset"
@@ -79,7 +79,7 @@ _TEXT_TO_VIDEO = "text-to-video is what is trained"
 NOT_YET: Mapping[str, str] = {
     "train_text_encoder": "the transformer alone is trained",
     "optimizer_cpu_offload_method": _OPTIMIZER,
-    "prodigy_steps": _OPTIMIZER,
+    "prodigy_steps": "optimizer_config=prodigy_steps=1000 sets it",
     "flux_fast_schedule": _DENSITIES,
     "flow_cubic_schedule_weights": _DENSITIES,
     "flow_custom_timesteps": _DENSITIES,
@@ -156,6 +156,16 @@ DATASET_INERT: Mapping[str, str] = {
 
 _MEASURED = "it is about training; measured clips are each measured once"
 
+OF_CLIPS = (
+    *("caption_strategy", "instance_prompt", "prepend_instance_prompt", "only_instance_prompt"),
+    *("allow_missing_captions", "metadata_backend", "parquet", "max_num_samples", "video", "vae_batch_size"),
+    *("resolution", "resolution_type", "minimum_image_size", "maximum_image_size", "target_downsample_size"),
+    *("minimum_aspect_ratio", "maximum_aspect_ratio", "crop", "crop_style", "crop_aspect", "crop_aspect_buckets"),
+    *("repeats", "probability", "is_regularisation_data", "is_regularization_data", "vae_cache_clear_each_epoch"),
+    "timestep_sampling_offset",
+)
+"""Keys of clips that entries of masks often repeat."""
+
 DATASET_INERT_BY_KIND: Mapping[str, Mapping[str, str]] = {
     "image": {"video": "a picture has one frame"},
     "eval": {
@@ -164,6 +174,12 @@ DATASET_INERT_BY_KIND: Mapping[str, Mapping[str, str]] = {
         "is_regularisation_data": _MEASURED,
         "is_regularization_data": _MEASURED,
         "vae_cache_clear_each_epoch": _MEASURED,
+        "timestep_sampling_offset": _MEASURED,
+        "conditioning_data": "held-out clips are measured whole, masks or not",
+    },
+    "conditioning": {
+        **dict.fromkeys(OF_CLIPS, "a mask follows the clip that it belongs to"),
+        "cache_dir_vae": "masks are kept in cache_dir_vae of the clips that they belong to",
     },
 }
 """By dataset_type, keys of other datasets that change nothing there."""
@@ -197,12 +213,9 @@ DATASET_NOT_YET: Mapping[str, str] = {
     "disable_multiline_split": "each line of a text file is a caption of its own; write a caption in one line",
     "caption_shuffle": "captions are trained as they are written",
     "max_upscale_threshold": "minimum_image_size leaves small clips out",
-    "conditioning_data": _TEXT_TO_VIDEO,
-    "conditioning_type": _TEXT_TO_VIDEO,
     "conditioning": _TEXT_TO_VIDEO,
     "source_dataset_id": _TEXT_TO_VIDEO,
     "huggingface": "write what it holds into the dataset itself: dataset_name, split, caption_column",
-    "timestep_sampling_offset": "all datasets share one schedule of noise levels",
     "slider_strength": _TEXT_TO_VIDEO,
     "is_i2v": _TEXT_TO_VIDEO,
 }

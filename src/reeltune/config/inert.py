@@ -8,6 +8,7 @@ from reeltune.config.adapter_inert import inert_adapter_options
 from reeltune.config.dataset_inert import inert_keys
 from reeltune.config.datasets import Datasets
 from reeltune.config.lycoris import inert_lycoris_keys
+from reeltune.config.optimizer_checks import overruled_settings
 from reeltune.config.root import Config
 from reeltune.contracts.notes import Note
 
@@ -22,6 +23,7 @@ def inert_settings(config: Config, datasets: Datasets) -> list[Note]:
         *_inherited(given, datasets),
         *_unmeasured(config, datasets),
         *_alone(given, datasets),
+        *_unmasked(given, datasets),
         *(note for dataset in datasets.clips for note in inert_keys(dataset)),
     ]
 
@@ -63,6 +65,11 @@ def _model(config: Config) -> Rule:
         yield ("sageattention_usage",), f"attention_mechanism is {config.model.attention_mechanism}"
 
 
+def _recomputation(config: Config) -> Rule:
+    if not config.training.gradient_checkpointing:
+        yield ("gradient_checkpointing_interval",), "gradient_checkpointing is false: no block is recomputed"
+
+
 def _length(config: Config) -> Rule:
     if not config.training.num_train_epochs:
         yield ("ignore_final_epochs",), "num_train_epochs is 0, so max_train_steps alone ends the run"
@@ -70,7 +77,8 @@ def _length(config: Config) -> Rule:
 
 def _average(config: Config) -> Rule:
     if not config.average.use_ema:
-        yield ("ema_decay", "ema_update_interval", "ema_validation"), "use_ema is false: no average is kept"
+        names = ("ema_decay", "ema_update_interval", "ema_device", "ema_foreach_disable", "ema_validation")
+        yield names, "use_ema is false: no average is kept"
 
 
 def _schedule(config: Config) -> Rule:
@@ -81,10 +89,23 @@ def _schedule(config: Config) -> Rule:
         yield ("lr_power",), f"lr_scheduler is {name}, not polynomial"
     if name != "cosine_with_restarts":
         yield ("lr_num_cycles",), f"lr_scheduler is {name}, not cosine_with_restarts"
-    if config.objective.flow_schedule_auto_shift:
-        yield ("flow_schedule_shift",), "flow_schedule_auto_shift sets the shift from the frame size"
+    if not config.optimization.lr_scale:
+        yield ("lr_scale_sqrt",), "lr_scale is false: the rate is not scaled"
     if config.optimization.max_grad_norm == 0:
         yield ("grad_clip_method",), "max_grad_norm is 0: nothing is clipped"
+
+
+def _objective(config: Config) -> Rule:
+    chosen = config.objective
+    if chosen.flow_schedule_auto_shift:
+        yield ("flow_schedule_shift",), "flow_schedule_auto_shift sets the shift from the frame size"
+    for switch in ("flow_use_uniform_schedule", "flow_use_beta_schedule"):
+        if getattr(chosen, switch):
+            yield ("flow_sigmoid_scale", "flow_sigmoid_mean"), f"{switch} is true: no normal variable is drawn"
+    if not chosen.flow_use_beta_schedule:
+        yield ("flow_beta_schedule_alpha", "flow_beta_schedule_beta"), "flow_use_beta_schedule is false"
+    if chosen.loss_type == "l2":
+        yield ("huber_c", "huber_schedule"), "loss_type is l2, which squares errors of any size"
 
 
 def _rendering(config: Config) -> Rule:
@@ -108,11 +129,16 @@ def _evaluation(config: Config) -> Rule:
     if config.evaluation.evaluation_type == "clip":
         yield ("evaluation_type",), "scores by CLIP judge pictures and say nothing about motion; none are computed"
     if not config.evaluation.eval_steps_interval:
-        yield ("eval_timesteps", "num_eval_images", "eval_dataset_id"), "eval_steps_interval is 0: nothing is measured"
+        names = ("eval_timesteps", "num_eval_images", "eval_dataset_id", "eval_dataset_pooling")
+        yield names, "eval_steps_interval is 0: nothing is measured"
+    elif config.evaluation.eval_dataset_id:
+        yield ("eval_dataset_pooling",), "eval_dataset_id names the only dataset that is measured"
 
 
 def _reporting(config: Config) -> Rule:
     reporting = config.reporting
+    if config.model.model_type == "full":
+        yield ("weight_change_interval",), "model_type is full: no copy of the start is kept to measure from"
     pushes = reporting.push_to_hub or reporting.push_checkpoints_to_hub
     if not pushes:
         yield ("hub_model_id", "model_card_private"), "nothing is pushed to the hub"
@@ -120,7 +146,20 @@ def _reporting(config: Config) -> Rule:
         yield ("tracker_project_name", "tracker_run_name"), "report_to names no tracker"
 
 
-_RULES = (inert_adapter_options, _precision, _model, _length, _average, _schedule, _rendering, _evaluation, _reporting)
+_RULES = (
+    inert_adapter_options,
+    _precision,
+    _model,
+    _recomputation,
+    _length,
+    _average,
+    _schedule,
+    overruled_settings,
+    _objective,
+    _rendering,
+    _evaluation,
+    _reporting,
+)
 
 
 def _inherited(given: Iterable[str], datasets: Datasets) -> Iterator[Note]:
@@ -146,8 +185,17 @@ def _alone(given: Iterable[str], datasets: Datasets) -> Iterator[Note]:
         yield Note("inert", f"{only.id}.probability", reason)
 
 
+def _unmasked(given: Iterable[str], datasets: Datasets) -> Iterator[Note]:
+    """Yield what is about masks where no clip has any."""
+    if "masked_loss_probability" in given and not any(map(datasets.masks_of, datasets.trained)):
+        yield Note("inert", "masked_loss_probability", "no dataset names masks with conditioning_data")
+
+
 def _unmeasured(config: Config, datasets: Datasets) -> Iterator[Note]:
-    """Yield a note for each dataset of type eval when nothing is measured."""
+    """Yield a note for each dataset of type eval when nothing is measured, and for a split that an id rules out."""
+    wanted = config.evaluation.eval_dataset_id
+    if config.evaluation.eval_split and wanted in [dataset.id for dataset in datasets.held_out]:
+        yield Note("inert", "eval_split", f"eval_dataset_id is {wanted}, so no file of another dataset is held out")
     if not config.evaluation.eval_steps_interval:
         for dataset in datasets.held_out:
             text = "its clips are held out of training, and not measured either: eval_steps_interval is 0"

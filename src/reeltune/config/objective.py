@@ -38,7 +38,7 @@ class ObjectiveOptions(Section):
     loss_type: Literal["l2", "huber", "smooth_l1"] = option(
         "l2",
         "How the error of an answer counts: l2 = its square; huber and smooth_l1 = the square of small errors and the "
-        "plain size of large ones.",
+        "plain size of large ones. The loss on held-out clips stays the square.",
     )
     huber_c: float = option(
         0.1, "Size of an error from which huber and smooth_l1 stop squaring, in units of the latents.", gt=0, le=1
@@ -50,7 +50,7 @@ class ObjectiveOptions(Section):
     loss_weighting: Literal["none", "sigma_sqrt", "cosmap"] = option(
         "none",
         "What a sample's loss is multiplied by, by its noise level s: none = 1; sigma_sqrt = 1/s^2, for details; "
-        "cosmap = 2/(pi(1-2s+2s^2)), for the middle.",
+        "cosmap = 2/(pi(1-2s+2s^2)), for the middle. The loss on held-out clips is not weighted.",
     )
     masked_loss_probability: float = option(
         1.0, "Share of the samples with a mask whose loss is masked; the others are trained as a whole.", ge=0, le=1

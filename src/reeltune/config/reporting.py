@@ -65,6 +65,13 @@ class ReportingOptions(Section):
     checkpoints_total_limit: int = option(
         5, "Checkpoints kept; the oldest goes first.", ge=1, also=("save_total_limit",)
     )
+    weight_change_interval: int = option(
+        50,
+        "Tell the size of the adapter's change in each block every this many steps; 0 never does. A whole model "
+        "(model_type full) keeps no copy of its start, and tells none.",
+        unit="steps",
+        ge=0,
+    )
     report_to: Annotated[
         tuple[TrackerName, ...],
         BeforeValidator(as_list, json_schema_input_type=str | tuple[TrackerName, ...] | Literal[False] | None),

@@ -11,6 +11,11 @@ from reeltune.config.routing import TreadConfig, parse_tread
 
 
 class TrainingOptions(Section):
+    @property
+    def samples_per_step(self) -> int:
+        """Clips that one optimizer step sees when its micro-batches are full."""
+        return self.train_batch_size * self.gradient_accumulation_steps
+
     seed: int = option(
         42, "All randomness is a function of this number and of the position in the run.", ge=0, lt=2**63
     )

@@ -6,10 +6,11 @@ Shapes: B samples, C latent channels, T h w latent frames and sides, L text toke
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from reeltune.contracts.clip import Bucket
@@ -25,6 +26,8 @@ class Batch:
     prior: the model should answer what the base alone answers, instead of what leads to the latents.
     sigma_offset: added to the logit of the noise levels of these samples before the shift; above 0 is more noise.
     mask: how much each place of the latents counts, 0 to 1; None where all count alike.
+    always_kept: tokens that no route may drop, because a mask says that they count. It stays on the host, where tokens
+        are chosen; None without masks.
     """
 
     latents: Float[Tensor, "B C T h w"]
@@ -34,6 +37,7 @@ class Batch:
     prior: bool = False
     sigma_offset: float = 0.0
     mask: Float[Tensor, "B T h w"] | None = None
+    always_kept: Bool[Tensor, "B N"] | None = None
 
     def pinned(self) -> Batch:
         """Return the same batch in page-locked host memory. Needs CUDA."""
@@ -86,17 +90,24 @@ class Noised:
 class StepResult:
     """What one optimizer step measured.
 
-    loss: mean over the samples. grad_norm: before clipping, over all trained tensors. tokens: video tokens of all
-    samples together, those that skipped blocks included. sigmas: noise levels, read back only when something is not
-    finite.
+    loss: mean over the samples. grad_norm: before clipping, over all trained tensors. grad_max: the largest element of
+    them, without its sign. tokens: video tokens of all samples together, those that skipped blocks included.
+    ids, sigmas, losses: of each sample: its name, noise level and loss. operations: that the model needs for the step;
+    None where its size is not known. effective_rate: of optimizers that find their own, from the step before.
+    weight_change: L2 norm of what is trained by block, before the weights moved; empty in steps that do not measure it.
     """
 
     loss: float
     grad_norm: float
+    grad_max: float
     learning_rate: float
     ids: tuple[str, ...]
+    sigmas: tuple[float, ...]
+    losses: tuple[float, ...]
     tokens: int
-    sigmas: tuple[float, ...] = ()
+    operations: int | None = None
+    effective_rate: float | None = None
+    weight_change: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def finite(self) -> bool:

@@ -11,6 +11,9 @@ from reeltune.errors import ConfigError
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
+BEST = "best"
+"""The folder of the checkpoint with the lowest held-out loss, beside the others."""
+
 
 def name_of(step: int) -> str:
     """Return what the folder of a step's checkpoint is called."""
@@ -25,14 +28,28 @@ def steps_in(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in matches if match)
 
 
+def best_step(folder: Path) -> int | None:
+    """Return the step of a run folder's best checkpoint; None when there is none that can be read."""
+    try:
+        return int(json.loads((folder / BEST / "state.json").read_text(encoding="utf-8"))["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def place_of(folder: Path, step: int) -> Path:
+    """Return the folder of a step's checkpoint: the best one's where it is the only one of its step."""
+    own = folder / name_of(step)
+    return folder / BEST if not own.is_dir() and best_step(folder) == step else own
+
+
 def record_of(folder: Path, step: int, name: str) -> dict[str, Any]:
     """Return one of a checkpoint's records, such as config.json; empty when it has none of that name."""
-    path = folder / name_of(step) / name
+    path = place_of(folder, step) / name
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def choose_step(folder: Path, wanted: str) -> int | None:
-    """Return the step to continue from: `latest` (None when there is none), or a checkpoint's name or path.
+    """Return the step to continue from: `latest` (None when there is none), or the name or path of one, or of `best`.
 
     Raises ConfigError, listing those that exist, for a name that is not here.
     """
@@ -40,10 +57,12 @@ def choose_step(folder: Path, wanted: str) -> int | None:
     if wanted == "latest":
         return steps[-1] if steps else None
     path = Path(wanted).expanduser()
-    match = _NAME.fullmatch(path.name)
+    match, best = _NAME.fullmatch(path.name), best_step(folder)
     elsewhere = path.parent != Path() and path.parent.resolve() != folder.resolve()
+    if path.name == BEST and not elsewhere and best is not None:
+        return best
     if match is None or elsewhere or int(match[1]) not in steps:
-        known = ", ".join(map(name_of, steps)) or "none"
+        known = ", ".join([*map(name_of, steps), *[BEST] * (best is not None)]) or "none"
         raise ConfigError(
             f"resume_from_checkpoint: {wanted} is not a checkpoint of {folder}; there: {known}. Or say latest."
         )

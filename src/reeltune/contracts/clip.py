@@ -95,10 +95,20 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """What of a clip counts: white does, black does not. still: one picture for all frames of the clip."""
+
+    file: FileRef
+    still: bool
+
+
+@dataclass(frozen=True)
 class Sample:
     """One window of one clip that will be trained.
 
     window, windows: which one it is of how many of the same file, counted from 0.
+    mask: which part of the clip counts; None where all of it does.
+    held_out: measured instead: it is encoded before training, and never drawn anew.
     """
 
     dataset_id: str
@@ -108,6 +118,8 @@ class Sample:
     captions: tuple[str, ...]
     window: int = 0
     windows: int = 1
+    mask: Mask | None = None
+    held_out: bool = False
 
     @property
     def id(self) -> str:
@@ -138,6 +150,7 @@ class ManifestRow:
     reason: empty when it is trained; otherwise its kind, a colon, why not, and what would admit it.
     dataset_id: the dataset that it belongs to.
     url: where the file comes from when that is not the path.
+    held_out: kept out of training to be measured, or left out of what is measured.
     """
 
     path: Path
@@ -145,6 +158,7 @@ class ManifestRow:
     reason: str = ""
     dataset_id: str = ""
     url: str = ""
+    held_out: bool = False
 
     @property
     def origin(self) -> str:
@@ -164,7 +178,10 @@ class ManifestRow:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What became of every file. trained, held_out: rows of the datasets for training and for measuring."""
+    """What became of every file. trained, held_out: rows of what is for training and of what is for measuring.
+
+    With eval_split one dataset has rows of both kinds; a file never has.
+    """
 
     trained: tuple[ManifestRow, ...]
     held_out: tuple[ManifestRow, ...] = ()

@@ -132,13 +132,17 @@ class RateCurve:
 class NoiseLevels:
     """How often which noise level is trained. density: from clean to noise, evenly spread, with a mean of 1.
 
-    shift: in training. median: of the noise level. rendered_shift: of the videos, in words.
+    shift: in training. median: of the noise level. rendered_shift: of the videos, in words. drawn: from which density
+    and how, in words. offsets: of single datasets, in words. loss: in words where it is not the plain square.
     """
 
     shift: str
     median: float
     density: tuple[float, ...]
     rendered_shift: str
+    drawn: str = ""
+    offsets: str = ""
+    loss: str = ""
 
 
 @dataclass(frozen=True)
@@ -200,13 +204,16 @@ class RenderOutlook:
 
 @dataclass(frozen=True)
 class EvaluationOutlook:
-    """The loss on held-out clips. clips: of all these datasets. levels: of noise, at which each clip is measured.
+    """The loss on held-out clips. clips: that are measured of all these datasets. held_out: files that are held out.
 
-    passes: through the transformer, each time. times: over the whole run, the end included.
+    pooled: whether all are measured as one dataset. levels: of noise, at which each clip is measured.
+    passes: through the transformer, each time. times: over the whole run, the start and the end included.
     """
 
     datasets: tuple[str, ...]
     clips: int
+    held_out: int
+    pooled: bool
     levels: int
     passes: int
     times: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -32,6 +32,10 @@ class Trained(Protocol):
 
     def moved(self) -> None:
         """Take notice that the optimizer has moved the trainable tensors."""
+        ...
+
+    def on_gradient(self, act: Callable[[nn.Parameter], None]) -> None:
+        """Have `act` called in each backward pass from now on: once with each trained tensor, its gradient whole."""
         ...
 
     def disabled(self) -> AbstractContextManager[None]:

@@ -21,6 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from reeltune.contracts.batch import Batch
 from reeltune.contracts.clip import Bucket
+from reeltune.data.mask_grids import stacked, tokens_that_count
 from reeltune.data.sampler import Order
 from reeltune.errors import CacheError, ReeltuneError
 from reeltune.randomness import Draws, Purpose
@@ -36,10 +37,10 @@ class TensorReader(Protocol):
 
 @runtime_checkable
 class LatentReader(Protocol):
-    """Where one sample's encoding comes from."""
+    """Where one sample's encoding, or its mask, comes from."""
 
     def read(self, epoch: int) -> Tensor:
-        """Return the sample's (C, T, h, w) as it is trained in an epoch, counted from 0."""
+        """Return the sample's (C, T, h, w), or its mask's (T, h, w), as trained in an epoch, counted from 0."""
         ...
 
 
@@ -60,6 +61,8 @@ class Item:
 
     latent_key: names what the clip shows, in the first epoch where it changes.
     prior: the wanted answer is the base model's own (regularisation data).
+    sigma_offset: added to the logit of the noise level, before the shift.
+    mask: how much each place of the latents counts; None where all count alike. mask_key: names it.
     """
 
     id: str
@@ -69,6 +72,9 @@ class Item:
     caption_keys: tuple[str, ...]
     dataset_id: str = ""
     prior: bool = False
+    sigma_offset: float = 0.0
+    mask: LatentReader | None = None
+    mask_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class BatchSource:
     """All micro-batches of a run by position.
 
     accumulation: micro-batches that make up one step. pin: put batches into page-locked memory, for a GPU.
+    patch: latent frames, height and width of one token.
     """
 
     items: Sequence[Item]
@@ -94,23 +101,29 @@ class BatchSource:
     batch_size: int
     accumulation: int
     pin: bool = False
+    patch: tuple[int, int, int] = (1, 1, 1)
 
     def batch(self, position: int) -> Batch:
         """Return micro-batch number `position` of the run. Raises CacheError, with the sample's id, without it."""
         step, micro_batch = divmod(position, self.accumulation)
         epoch = self.order.epoch_of(position)
         items = [self.items[index] for index in self.order.micro_batch(position)]
-        latents, text = [], []
+        latents, text, masks = [], [], []
         for index, item in enumerate(items, start=micro_batch * self.batch_size):
             with _naming(item):
                 latents.append(item.latents.read(epoch))
                 text.append(self._text(item, step=step, index=index))
+                masks.append(item.mask.read(epoch) if item.mask else None)
         batch = Batch(
             latents=torch.stack(latents),
             text=pad_sequence(text, batch_first=True),
             ids=tuple(item.id for item in items),
             bucket=items[0].bucket,
             prior=items[0].prior,
+            sigma_offset=items[0].sigma_offset,
+            mask=stacked(masks, 1.0),
+            # Told here, on the host: asking a GPU which tokens count would make the step wait for it.
+            always_kept=stacked([None if mask is None else tokens_that_count(mask, self.patch) for mask in masks], 0.0),
         )
         return batch.pinned() if self.pin else batch
 

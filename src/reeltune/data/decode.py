@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import av
@@ -30,21 +31,28 @@ LIMIT_S = 30.0
 """The longest that one frame may take to come out."""
 
 
-def decode(path: Path, placement: Placement, *, limit_s: float = LIMIT_S) -> np.ndarray:
+def decode(
+    path: Path,
+    placement: Placement,
+    *,
+    limit_s: float = LIMIT_S,
+    resampling: Image.Resampling = Image.Resampling.LANCZOS,
+) -> np.ndarray:
     """Return the placed frames, uint8 (F, H, W, 3).
 
     limit_s: the longest that one frame may take, checked when it is there.
     Raises UnreadableFile, with the frame, for a file that ends or breaks before the last one.
     """
     wanted = set(placement.frame_indices)
+    put = partial(_placed, placement=placement, resampling=resampling)
     with steady(path) as opening:
         start = None if is_picture(opening) else start_before(path, min(wanted))
         if start:
             # Whatever does not fit here, decoding from the beginning decides, and says which frame it is.
             with suppress(UnreadableFile), closing(_frames_since(path, start, wanted)) as frames:
-                return _taken(path, frames, placement, first=start.index, limit_s=limit_s)
+                return _taken(path, frames, placement, put, first=start.index, limit_s=limit_s)
         with closing(_frames(path, opening, wanted)) as frames:
-            return _taken(path, frames, placement, first=0, limit_s=limit_s)
+            return _taken(path, frames, placement, put, first=0, limit_s=limit_s)
 
 
 def to_model_range(frames: np.ndarray) -> torch.Tensor:
@@ -53,8 +61,15 @@ def to_model_range(frames: np.ndarray) -> torch.Tensor:
 
 
 def _taken(
-    path: Path, frames: Iterator[np.ndarray | None], placement: Placement, *, first: int, limit_s: float
+    path: Path,
+    frames: Iterator[np.ndarray | None],
+    placement: Placement,
+    put: Callable[[np.ndarray], np.ndarray],
+    *,
+    first: int,
+    limit_s: float,
 ) -> np.ndarray:
+    """Return the wanted frames, each as `put` leaves it. first: the position of the first of `frames`."""
     wanted = Counter(placement.frame_indices)
     last = placement.frame_indices[-1]
     taken: list[np.ndarray] = []
@@ -63,7 +78,7 @@ def _taken(
         if time.monotonic() - since > limit_s:
             raise UnreadableFile(path, f"frame {position + 1} took longer than {limit_s:g} s; convert it to H.264 mp4")
         if pixels is not None:
-            taken += [_placed(pixels, placement)] * wanted[position]
+            taken += [put(pixels)] * wanted[position]
         if position == last:
             return np.stack(taken)
         since = time.monotonic()
@@ -95,9 +110,9 @@ def _upright(frame: av.VideoFrame) -> np.ndarray:
     return orientation(frame).upright(rgb_of_frame(frame))
 
 
-def _placed(pixels: np.ndarray, placement: Placement) -> np.ndarray:
+def _placed(pixels: np.ndarray, placement: Placement, resampling: Image.Resampling) -> np.ndarray:
     bucket, left, top = placement.bucket, placement.crop_left, placement.crop_top
     upright = Image.fromarray(np.ascontiguousarray(pixels))
     # Straight to the final size: this also stretches pixels that are not square.
-    resized = upright.resize((placement.resize_width, placement.resize_height), Image.Resampling.LANCZOS)
+    resized = upright.resize((placement.resize_width, placement.resize_height), resampling)
     return np.asarray(resized.crop((left, top, left + bucket.width, top + bucket.height)))

@@ -41,18 +41,20 @@ def write_manifest_table(rows: Sequence[ManifestRow], path: Path, *, datasets: S
 def _record(row: ManifestRow, dataset: ClipDataset | None) -> Record:
     sample = row.sample
     # What is held out is measured, never drawn.
-    trained = dataset if isinstance(dataset, TrainedDataset) else None
+    trained = dataset if isinstance(dataset, TrainedDataset) and not row.held_out else None
     return {
         "dataset": row.dataset_id,
         "origin": row.origin,
         "path": str(row.path),
         "used": sample is not None,
+        "held_out": row.held_out,
         "reason": row.reason,
         "bucket": str(sample.placement.bucket) if sample else None,
         "window": sample.window if sample else None,
         "windows": sample.windows if sample else None,
         **(_placed(sample) if sample else dict.fromkeys(_PLACED)),
         "captions": list(sample.captions) if sample else [],
+        "mask": sample.mask.file.origin if sample and sample.mask else None,
         "repeats": trained.repeats if trained else None,
         "probability": trained.probability if trained else None,
     }
@@ -93,6 +95,7 @@ def _schema() -> Any:
         {
             **dict.fromkeys(texts, arrow.string()),
             "used": arrow.bool_(),
+            "held_out": arrow.bool_(),
             "reason": arrow.string(),
             "bucket": arrow.string(),
             "window": arrow.int64(),
@@ -102,6 +105,7 @@ def _schema() -> Any:
                 for name, parts in _PLACED.items()
             },
             "captions": arrow.list_(arrow.string()),
+            "mask": arrow.string(),
             "repeats": arrow.int64(),
             "probability": arrow.float64(),
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reeltune.contracts.dimensions import Dimensions
-from reeltune.estimate.flops import Recomputation, Tokens, TrainedPart, tokens_by_block
+from reeltune.estimate.flops import Recomputation, Tokens, TrainedPart, recomputed_blocks, tokens_by_block
 
 FLOAT32_BYTES = 4
 
@@ -38,21 +38,31 @@ next four.
 
 
 def saved_bytes(
-    dimensions: Dimensions, tokens: Tokens, *, trained: TrainedPart = "adapter", recomputation: Recomputation = "full"
+    dimensions: Dimensions,
+    tokens: Tokens,
+    *,
+    trained: TrainedPart = "adapter",
+    recomputation: Recomputation = "full",
+    every: int = 1,
 ) -> int:
     """Return what the forward pass leaves for the backward pass.
 
     Full recomputation keeps each block's input; selective the attention's result and the sums of its softmax as well.
+    every: only each so-many-th block is recomputed, the first among them; the others keep all.
     """
     d, f = dimensions.width, dimensions.ffn
     of_d, of_f = _KEPT[trained]
     per_token = {"full": 2 * d, "selective": 4 * d + 4 * dimensions.heads, "none": of_d * d + of_f * f}
-    return sum(tokens_by_block(dimensions, tokens)) * per_token[recomputation]
+    by_block = tokens_by_block(dimensions, tokens)
+    recomputed = sum(recomputed_blocks(by_block, every))
+    return recomputed * per_token[recomputation] + (sum(by_block) - recomputed) * per_token["none"]
 
 
-def live_block_bytes(dimensions: Dimensions, tokens: Tokens, *, trained: TrainedPart = "adapter") -> int:
+def live_block_bytes(
+    dimensions: Dimensions, tokens: Tokens, *, trained: TrainedPart = "adapter", every: int = 1
+) -> int:
     """Return what one block holds while it is computed anew and differentiated, gradients of weights left out."""
-    most = max(tokens_by_block(dimensions, tokens))
+    most = max(recomputed_blocks(tokens_by_block(dimensions, tokens), every))
     of_d, of_f = _AT_WORK[trained]
     return most * (of_d * dimensions.width + of_f * dimensions.ffn) // 10
 

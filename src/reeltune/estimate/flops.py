@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from reeltune.contracts.dimensions import Dimensions
 
@@ -18,6 +18,8 @@ TrainedPart = Literal["adapter", "full"]
 
 Recomputation = Literal["full", "selective", "none"]
 """What the backward pass computes anew: whole blocks; blocks without their attention, whose result is kept; nothing."""
+
+Block = TypeVar("Block")
 
 Tokens = int | Sequence[int]
 """Video tokens of a sample. A sequence gives each block its own number, as under token routing."""
@@ -52,15 +54,12 @@ def linear_forward(dimensions: Dimensions, tokens: Tokens) -> int:
     Per video token 12 d^2 + 4 d f: q, k, v, o of self-attention, q and o of cross-attention, the feed-forward. Per text
     token 4 d^2: k and v of cross-attention.
     """
-    d, f = dimensions.width, dimensions.ffn
-    text = dimensions.text_tokens * 4 * d**2
-    return sum(n * (12 * d**2 + 4 * d * f) + text for n in tokens_by_block(dimensions, tokens))
+    return _linear(dimensions, tokens_by_block(dimensions, tokens))
 
 
 def attention_forward(dimensions: Dimensions, tokens: Tokens) -> int:
     """Return the operations of the blocks' self- and cross-attention: 4 N (N + M) d, scores and values."""
-    d, m = dimensions.width, dimensions.text_tokens
-    return sum(4 * n * (n + m) * d for n in tokens_by_block(dimensions, tokens))
+    return _attention(dimensions, tokens_by_block(dimensions, tokens))
 
 
 def forward_operations(dimensions: Dimensions, tokens: Tokens) -> Operations:
@@ -69,18 +68,25 @@ def forward_operations(dimensions: Dimensions, tokens: Tokens) -> Operations:
 
 
 def step_operations(
-    dimensions: Dimensions, tokens: Tokens, *, trained: TrainedPart = "adapter", recomputation: Recomputation = "full"
+    dimensions: Dimensions,
+    tokens: Tokens,
+    *,
+    trained: TrainedPart = "adapter",
+    recomputation: Recomputation = "full",
+    every: int = 1,
 ) -> Operations:
     """Return the operations of forward and backward, with what is recomputed.
 
-    Attention's backward counts 2.5 forwards: it computes the scores again, and four products more.
+    every: only each so-many-th block is recomputed, the first among them. Attention's backward counts 2.5 forwards: it
+    computes the scores again, and four products more.
     Source: Dao 2023, arXiv:2307.08691, section 4.1.
     """
     linear, attention = linear_forward(dimensions, tokens), attention_forward(dimensions, tokens)
     linear_again, attention_again = _RECOMPUTED[recomputation]
+    recomputed = recomputed_blocks(tokens_by_block(dimensions, tokens), every)
     return Operations(
-        linear=linear * (_LINEAR_PASSES[trained] + linear_again),
-        attention_forward=attention * (1 + attention_again),
+        linear=linear * _LINEAR_PASSES[trained] + _linear(dimensions, recomputed) * linear_again,
+        attention_forward=attention + _attention(dimensions, recomputed) * attention_again,
         attention_backward=attention * 5 // 2,
     )
 
@@ -94,9 +100,25 @@ def model_operations(dimensions: Dimensions, tokens: Tokens, *, trained: Trained
     return Operations(linear_forward(dimensions, tokens) * _LINEAR_PASSES[trained], attention, 2 * attention)
 
 
+def recomputed_blocks(by_block: Sequence[Block], every: int) -> Sequence[Block]:
+    """Return what belongs to the blocks that are recomputed: those numbered 0, `every`, twice `every` and so on."""
+    return by_block[::every]
+
+
 def tokens_by_block(dimensions: Dimensions, tokens: Tokens) -> Sequence[int]:
     """Return the video tokens that each block sees."""
     if isinstance(tokens, int):
         return [tokens] * dimensions.layers
     assert len(tokens) == dimensions.layers, (len(tokens), dimensions.layers)
     return tokens
+
+
+def _linear(dimensions: Dimensions, tokens: Sequence[int]) -> int:
+    d, f = dimensions.width, dimensions.ffn
+    text = dimensions.text_tokens * 4 * d**2
+    return sum(n * (12 * d**2 + 4 * d * f) + text for n in tokens)
+
+
+def _attention(dimensions: Dimensions, tokens: Sequence[int]) -> int:
+    d, m = dimensions.width, dimensions.text_tokens
+    return sum(4 * n * (n + m) * d for n in tokens)

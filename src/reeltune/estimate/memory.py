@@ -72,18 +72,21 @@ class Amount:
 class TrainedWeights:
     """What is trained, in float32, with its gradients. states, average: bytes for each weight.
 
-    in_base: how many of them are the base model's own float32 numbers, which count there.
+    in_base: how many of them are the base model's own float32 numbers, which count there. gradients: how many of them
+    have a gradient at a time, where that is not all.
     """
 
     parameters: int
     states: int = 8
     average: int = 0
     in_base: int = 0
+    gradients: int | None = None
 
     @property
     def size_bytes(self) -> int:
-        gradients_and_more = self.parameters * (FLOAT32_BYTES + self.states + self.average)
-        return gradients_and_more + FLOAT32_BYTES * (self.parameters - self.in_base)
+        gradients = self.parameters if self.gradients is None else self.gradients
+        kept = self.parameters * (self.states + self.average)
+        return kept + FLOAT32_BYTES * (gradients + self.parameters - self.in_base)
 
 
 def whole_model(dimensions: Dimensions, *, value_bytes: int, states: int = 8, average: int = 0) -> TrainedWeights:
@@ -130,16 +133,17 @@ def training(
     storage: Storage = Storage(),
     trained: TrainedPart = "adapter",
     recomputation: Recomputation = "full",
+    every: int = 1,
     rebuilt: int = 0,
     kept: Sequence[Part] = (),
 ) -> Amount:
     """Return what a step needs.
 
-    samples: that go through the model together. storage: of the base. rebuilt: bytes that an adapter holds of weights
-    while it works. kept: what earlier stages leave on the GPU.
+    samples: that go through the model together. storage: of the base. every: see `saved_bytes`. rebuilt: bytes that an
+    adapter holds of weights while it works. kept: what earlier stages leave on the GPU.
     """
-    saved = saved_bytes(dimensions, tokens, trained=trained, recomputation=recomputation)
-    live = 0 if recomputation == "none" else live_block_bytes(dimensions, tokens, trained=trained)
+    saved = saved_bytes(dimensions, tokens, trained=trained, recomputation=recomputation, every=every)
+    live = 0 if recomputation == "none" else live_block_bytes(dimensions, tokens, trained=trained, every=every)
     parts = (
         ("base model", base_bytes(dimensions, storage)),
         ("trained weights, gradients, optimizer", weights.size_bytes),

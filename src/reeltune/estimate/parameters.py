@@ -46,6 +46,12 @@ def parameters(dimensions: Dimensions) -> int:
     return dimensions.layers * block + patches + sum(map(_weights, outer_linears(dimensions).values())) + 2 * d
 
 
+def largest_tensor(dimensions: Dimensions) -> int:
+    """Return the number of weights of the transformer's largest tensor."""
+    linears = (*block_linears(dimensions).values(), *outer_linears(dimensions).values())
+    return max(inputs * outputs for inputs, outputs in linears)
+
+
 def quantizable_parameters(dimensions: Dimensions) -> int:
     """Return the weights of the blocks' linear layers, without biases: what 8-bit storage touches."""
     return dimensions.layers * sum(i * o for i, o in block_linears(dimensions).values())

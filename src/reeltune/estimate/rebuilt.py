@@ -21,13 +21,21 @@ _DECOMPOSED_BYTES = 6
 """The same with weight_decompose, in float32; the first by algorithm, the second for the rest."""
 
 
-def rebuilt_bytes(layers: Iterable[LycorisLayer], *, recomputed: bool) -> int:
-    """Return what is held of all layers together, or, where blocks are recomputed, of the largest block."""
-    blocks: defaultdict[str, int] = defaultdict(int)
+def rebuilt_bytes(layers: Iterable[LycorisLayer], *, recomputed: bool, every: int = 1) -> int:
+    """Return what is held of the layers that are not recomputed together, and of the largest recomputed block.
+
+    every: with `recomputed`, each so-many-th block is computed anew, the first among them; what is outside of the
+    blocks counts as one of these.
+    """
+    blocks: defaultdict[tuple[str, ...], int] = defaultdict(int)
     for one in layers:
-        block = ".".join(one.layer.name.split(".")[:2])
-        blocks[block] += one.layer.weights * _bytes_of_weight(one)
-    return max(blocks.values(), default=0) if recomputed else sum(blocks.values())
+        blocks[tuple(one.layer.name.split(".")[:2])] += one.layer.weights * _bytes_of_weight(one)
+    anew = {block: size for block, size in blocks.items() if recomputed and _number(block) % every == 0}
+    return sum(blocks.values()) - sum(anew.values()) + max(anew.values(), default=0)
+
+
+def _number(block: tuple[str, ...]) -> int:
+    return int(block[1]) if block[1:] and block[1].isdigit() else 0
 
 
 def _bytes_of_weight(one: LycorisLayer) -> int:

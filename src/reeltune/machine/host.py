@@ -32,6 +32,11 @@ def find_host(cgroup: Path = CGROUP) -> Host:
     return Host(min(memory.total, limit), min(memory.available, free), _cpus())
 
 
+def resident_bytes() -> int:
+    """Return the memory that this process has in use, libraries included."""
+    return psutil.Process().memory_info().rss
+
+
 def free_bytes(folder: Path) -> int:
     """Return the room on the disk of a folder that may not exist yet."""
     return shutil.disk_usage(nearest_existing(folder)).free

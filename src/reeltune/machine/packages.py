@@ -23,9 +23,14 @@ def _extra(name: str) -> str:
 
 
 OPTIONAL: tuple[OptionalPackage, ...] = (
-    OptionalPackage("torchao", "0.14", "base_model_precision int8-torchao, fp8-torchao", _extra("quant")),
+    OptionalPackage(
+        "torchao", "0.14", "base_model_precision int8-torchao, fp8-torchao; optimizers ao-*", _extra("quant")
+    ),
     OptionalPackage("optimum-quanto", "0.2.7", "base_model_precision int8-quanto, fp8-quanto", _extra("quant")),
     OptionalPackage("bitsandbytes", "0.46", "optimizers bnb-*, with states of 8 bits", _extra("bnb")),
+    OptionalPackage("prodigy-plus-schedule-free", "2.0", "optimizer prodigy", _extra("optimizers")),
+    OptionalPackage("schedulefree", "1.4", "optimizers adamw_schedulefree*", _extra("optimizers")),
+    OptionalPackage("pytorch-optimizer", "4.0", "optimizer soap", _extra("optimizers")),
     OptionalPackage("lycoris-lora", "4.1", "lora_type lycoris", _extra("lycoris")),
     OptionalPackage("wandb", "0.19", "report_to wandb", _extra("wandb")),
     OptionalPackage("tensorboard", "2.18", "report_to tensorboard", _extra("tensorboard")),

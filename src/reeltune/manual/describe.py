@@ -21,6 +21,7 @@ from reeltune.config.datasets import (
     VideoOptions,
 )
 from reeltune.config.lycoris import LycorisConfig, Preset
+from reeltune.config.masks import MaskDataset
 from reeltune.config.option import Section, told
 from reeltune.config.root import SECTIONS
 from reeltune.config.routing import Route
@@ -87,6 +88,7 @@ _GROUPS = (
     _Group("Frames of a dataset", DATASET_FILE, (VideoOptions,), before="video."),
     _Group("A table of captions of a dataset", DATASET_FILE, (TableOptions,), before="parquet."),
     _Group("A shape of crops of a dataset", DATASET_FILE, (CropAspect,), before="crop_aspect_buckets."),
+    _Group("Masks of a dataset's clips", DATASET_FILE, (MaskDataset,)),
     _Group("The store of text embeddings", DATASET_FILE, (TextEmbeds,)),
     _Group("A LyCORIS adapter", LYCORIS_FILE, (LycorisConfig,)),
     _Group("Layers of a LyCORIS adapter", LYCORIS_FILE, (Preset,), before="apply_preset."),

@@ -34,6 +34,12 @@ def track(items: Iterable[Item], title: str, total: int, unit: str) -> Iterator[
         meter.close()
 
 
+def told_of(event: StepDone) -> tuple[str, ...]:
+    """Return a step's own numbers, the most important first; how fast it went comes last, where there is room."""
+    speed = f"{event.tokens_per_second:,.0f} tokens/s" if event.mfu is None else f"MFU {event.mfu:.0%}"
+    return f"loss {event.loss:.4f}", f"lr {event.learning_rate:.1e}", f"step {event.seconds:.1f} s", speed
+
+
 class TrainingConsole:
     """Shows a run's events: steps on the meter, rare things as lines.
 
@@ -51,9 +57,7 @@ class TrainingConsole:
                 self._clock = Clock("steps", total=event.total_steps, done=event.step)
                 self._meter = open_meter("training", self._clock)
             case StepDone():
-                self._meter.advance(
-                    f"loss {event.loss:.4f}", f"lr {event.learning_rate:.1e}", f"step {event.seconds:.1f} s"
-                )
+                self._meter.advance(*told_of(event))
             case StepSkipped():
                 numbers = f"loss {event.loss}, gradient norm {event.grad_norm}"
                 log.warning("step %d was skipped: %s, samples %s", event.step, numbers, ", ".join(event.ids))
@@ -68,8 +72,12 @@ class TrainingConsole:
             case RenderFailed():
                 log.warning("no validation video at step %d: %s. Training goes on.", event.step, event.reason)
             case Evaluated():
-                numbers = (event.step, event.loss, event.dataset, event.weights)
-                log.info("step %d: held-out loss %.4f on %s, %s weights", *numbers)
+                error = "" if event.standard_error is None else f" ± {event.standard_error:.4f}"
+                numbers = (event.step, event.loss, error, event.dataset, event.weights, event.verdict)
+                log.info("step %d: held-out loss %.4f%s on %s, %s weights; %s", *numbers)
+                if event.step == 0 and self._clock:
+                    # Measured before the first step: no step took so long.
+                    self._clock.restart()
             case RunFinished():
                 self.close()
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
 from reeltune.contracts.events import Event
+
+JOURNAL = "events.jsonl"
+"""Its name in the folder of a run."""
 
 
 class Journal:
@@ -32,6 +36,34 @@ class Journal:
 
     def close(self) -> None:
         """Do nothing: between events no file is open."""
+
+
+def step_losses(path: Path, until: int) -> Iterator[tuple[list[float], list[float]]]:
+    """Yield noise levels and losses of the samples of each step that counts, in order, up to the step `until`.
+
+    A run that went on from an earlier step took later ones once more: what it wrote last counts. Steps that were
+    written down by versions that did not tell their samples are passed over; so is half a line.
+    """
+    steps: dict[int, tuple[list[float], list[float]]] = {}
+    for event in events_in(path):
+        match event:
+            case {"event": "RunStarted", "step": start}:
+                steps = {step: samples for step, samples in steps.items() if step <= start}
+            case {"event": "StepDone", "step": step, "sigmas": sigmas, "losses": losses}:
+                steps[step] = (sigmas, losses)
+    yield from (steps[step] for step in sorted(steps) if step <= until)
+
+
+def events_in(path: Path) -> Iterator[Any]:
+    """Yield the events of a journal as dictionaries, in order; what is no JSON, such as half a line, is passed over."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue
 
 
 def _is_cut_short(file: RawIOBase) -> bool:

@@ -98,10 +98,9 @@ class BarMeter:
 
 def fullest_wording(clock: Clock, detail: Sequence[str], *, room: int) -> str:
     """Return as much of count, rate, time and detail as leaves room for the smallest bar, the count in any case."""
+    full = [clock.count, clock.rate, clock.time, *detail]
     short = [clock.count, clock.rate, clock.time.removesuffix(" left"), *detail]
-    shorter_and_shorter = (short[:length] for length in range(len(short), 0, -1))
-    wordings = [[clock.count, clock.rate, clock.time, *detail], *shorter_and_shorter]
-    texts = [" ".join(filter(None, words)) for words in wordings]
+    texts = [" ".join(filter(None, words[:length])) for length in range(len(full), 0, -1) for words in (full, short)]
     return next((text for text in texts if len(text) + 1 + BAR_WIDTHS[0] <= room), texts[-1])
 
 

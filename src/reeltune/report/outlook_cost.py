@@ -49,7 +49,10 @@ def _videos(renders: RenderOutlook | None) -> Iterator[tuple[str, str]]:
 def _evaluation(evaluation: EvaluationOutlook | None) -> Iterator[tuple[str, str]]:
     if evaluation is None:
         return
-    clips = f"{counted(evaluation.clips, 'clip')} of {', '.join(evaluation.datasets)}"
+    clips = counted(evaluation.clips, "clip")
+    if evaluation.clips < evaluation.held_out:
+        clips = f"{evaluation.clips:,} of {counted(evaluation.held_out, 'file')} held out"
+    clips += f" of {', '.join(evaluation.datasets)}{', pooled' * evaluation.pooled}"
     yield "held-out loss", f"{counted(evaluation.times, 'time')} in the run; {clips}"
     levels = counted(evaluation.levels, "noise level")
     yield "", f"{levels} each, {counted(evaluation.passes, 'forward pass', 'forward passes')} each time"

@@ -64,4 +64,7 @@ def _noise(noise: NoiseLevels, paper: Paper) -> Iterator[tuple[str, str]]:
     before, after = LEVELS_BETWEEN
     columns = paper.width - NAMES - len(before) - len(after)
     yield "", before + sparkline(noise.density, columns=columns, encoding=paper.encoding) + after
+    for name, words in (("drawn from", noise.drawn), ("offsets", noise.offsets), ("loss", noise.loss)):
+        if words:
+            yield name, words
     yield "video shift", noise.rendered_shift

@@ -17,7 +17,15 @@ from reeltune.whole_files import whole_file
 
 log = logging.getLogger(__name__)
 
-SCALARS = ("train_loss", "learning_rate", "grad_norm", "step_seconds", "tokens_per_second")
+LEVELS = tuple(f"loss/sigma/{tenth / 10:.1f}-{(tenth + 1) / 10:.1f}" for tenth in range(10))
+"""The running loss of each tenth of the noise levels, cleanest first."""
+
+SCALARS = (
+    *("train_loss", "learning_rate", "grad_norm", "step_seconds", "tokens_per_second"),
+    *("grad_max", "effective_learning_rate", "data_seconds", "memory_bytes", "mfu"),
+    *LEVELS,
+)
+"""What is told of steps. Some of it is not known everywhere, or not yet."""
 
 
 @runtime_checkable
@@ -29,11 +37,15 @@ class Backend(Protocol):
         ...
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Take the numbers of a step: a value for each of SCALARS."""
+        """Take the numbers of a step: those of SCALARS that are known."""
         ...
 
     def evaluation(self, step: int, values: Mapping[str, float]) -> None:
         """Take what was measured after a step; its names differ from run to run."""
+        ...
+
+    def changes(self, step: int, values: Mapping[str, float]) -> None:
+        """Take how far what is trained is from its start, block by block; not every step tells it."""
         ...
 
     def video(self, step: int, path: Path) -> None: ...
@@ -44,24 +56,31 @@ class Backend(Protocol):
 class CsvFile:
     """A table with one row per step; a run that goes on continues it, and rewrites the steps that it repeats.
 
-    What is measured after few steps is in a table beside it, `evaluation.csv`: a row per number, with its name.
+    What is measured after few steps is in tables beside it, `evaluation.csv` and `weight_change.csv`: a row per number,
+    with its name.
     """
 
     def __init__(self, path: Path) -> None:
         self._steps = Table(path, ("step", *SCALARS))
         self._evaluations = Table(path.with_name("evaluation.csv"), ("step", "name", "value"))
+        self._changes = Table(path.with_name("weight_change.csv"), ("step", "name", "value"))
 
     def start(self, step: int) -> None:
         self._steps.keep_until(step)
-        if self._evaluations.path.exists():
-            self._evaluations.keep_until(step)
+        for table in (self._evaluations, self._changes):
+            if table.path.exists():
+                table.keep_until(step)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        self._steps.add(step, *(values[name] for name in SCALARS))
+        self._steps.add(step, *(values.get(name, "") for name in SCALARS))
 
     def evaluation(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self._evaluations.add(step, name, value)
+
+    def changes(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._changes.add(step, name, value)
 
     def video(self, step: int, path: Path) -> None:
         """Do nothing: a table has no place for it."""
@@ -121,6 +140,7 @@ class Tensorboard:
         self._add(step, summary=Summary(value=entries))
 
     evaluation = scalars
+    changes = scalars
 
     def video(self, step: int, path: Path) -> None:
         """Do nothing: tensorboard shows no video files."""
@@ -159,6 +179,7 @@ class Wandb:
         self._run.log({**values, "step": step})
 
     evaluation = scalars
+    changes = scalars
 
     def video(self, step: int, path: Path) -> None:
         import wandb  # pyright: ignore[reportMissingImports]

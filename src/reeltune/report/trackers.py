@@ -11,7 +11,7 @@ from typing import Any
 
 from reeltune.contracts.events import Evaluated, Event, EventSink, RunFinished, RunStarted, SampleRendered, StepDone
 from reeltune.report.background import Background
-from reeltune.report.tracker_backends import SCALARS, Backend, CsvFile, Tensorboard, Wandb
+from reeltune.report.tracker_backends import LEVELS, Backend, CsvFile, Tensorboard, Wandb
 
 WAIT_S = 60.0
 """How long the end of a run waits for a tracker to send what it has."""
@@ -33,10 +33,26 @@ def open_tracker(
 
 
 def scalars_of(event: StepDone) -> dict[str, float]:
-    """Return the numbers of a step under the names that all trackers show."""
-    rate = event.tokens / event.seconds if event.seconds > 0 else 0.0
-    values = (event.loss, event.learning_rate, event.grad_norm, event.seconds, rate)
-    return dict(zip(SCALARS, values, strict=True))
+    """Return the numbers of a step that are known, under the names that all trackers show."""
+    values = {
+        "train_loss": event.loss,
+        "learning_rate": event.learning_rate,
+        "grad_norm": event.grad_norm,
+        "step_seconds": event.seconds,
+        "tokens_per_second": event.tokens_per_second,
+        "grad_max": event.grad_max,
+        "effective_learning_rate": event.effective_rate,
+        "data_seconds": event.data_seconds,
+        "memory_bytes": event.memory_bytes,
+        "mfu": event.mfu,
+        **dict(zip(LEVELS, event.loss_by_sigma, strict=False)),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def changes_of(event: StepDone) -> dict[str, float]:
+    """Return how far each block of what is trained is from its start, under the names that all trackers show."""
+    return {f"weight_change/{block}": size for block, size in event.weight_change.items()}
 
 
 def scalar_of(event: Evaluated) -> dict[str, float]:
@@ -60,6 +76,8 @@ class Tracker:
                 self._background.submit("opening", lambda: self._start(event.step))
             case StepDone():
                 self._submit("numbers", lambda: self._backend.scalars(event.step, scalars_of(event)))
+                if event.weight_change:
+                    self._submit("numbers", lambda: self._backend.changes(event.step, changes_of(event)))
             case Evaluated():
                 self._submit("numbers", lambda: self._backend.evaluation(event.step, scalar_of(event)))
             case SampleRendered():

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
 
 from reeltune.config.datasets import Datasets
+from reeltune.config.optimizer_checks import settings_of
 from reeltune.config.root import Config
+from reeltune.config.scaled_rate import scaled_rate
 from reeltune.contracts.batch import Batch, KeptTokens
 from reeltune.contracts.events import EventSink
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.family import Family
 from reeltune.contracts.trained import Publisher, Trained
 from reeltune.data.batches import BatchSource, Captions
-from reeltune.objective.flow import ChooseTokens, FlowMatching, keep_all
-from reeltune.objective.shift import shift_of
+from reeltune.objective.flow import ChooseTokens, FlowMatching, keep_all, objective_of
 from reeltune.randomness import Draws, Purpose
 from reeltune.routing.choose import choose_tokens
 from reeltune.routing.plan import Segment
@@ -33,11 +34,14 @@ from reeltune.run.plan import Plan, make_order, segments_of
 from reeltune.run.preflight import require_room
 from reeltune.run.prepare import Prepared
 from reeltune.run.renders import make_renders
+from reeltune.run.watching import make_watch
 from reeltune.train.checkpoint import Checkpoints
-from reeltune.train.clipping import clipping
+from reeltune.train.clipping import Clip, clipping
 from reeltune.train.ema import Ema
 from reeltune.train.loop import Keeping, Loop, Pace
 from reeltune.train.optimizers import build_optimizer
+from reeltune.train.recomputation import recompute_blocks
+from reeltune.train.release import Release
 from reeltune.train.results import Results
 from reeltune.train.schedule import Every, schedule_of
 from reeltune.train.state import TrainState
@@ -64,9 +68,9 @@ def assemble(
     about = functools.partial(about_file, config, family.facts, prepared, base_fingerprint=family.base_fingerprint())
     attached = attach(config, transformer, family, seed=_adapter_seed(draws), about=about)
     _require_room(config, plan, attached.trained)
-    _set_for_training(config, transformer)
-    source = _batches(config, datasets, prepared, draws, pin=device.type == "cuda")
-    state = _state(config, attached.trained)
+    _set_for_training(config, transformer, family.facts)
+    source = _batches(config, datasets, prepared, draws, family.facts, pin=device.type == "cuda")
+    state = _state(config, attached.trained, device)
     return Loop(
         pace=_pace(config, plan),
         family=family,
@@ -74,8 +78,8 @@ def assemble(
         state=state,
         objective=_objective(config, transformer, family.facts, draws),
         read_batches=lambda start, end: source.read_from(start, end=end),
-        schedule=schedule_of(config.optimization, plan.total_steps),
-        clip=clipping(config.optimization.grad_clip_method, config.optimization.max_grad_norm),
+        schedule=schedule_of(config.optimization, plan.total_steps, samples=config.training.samples_per_step),
+        clip=_clip(config, state),
         draws=draws,
         keeping=_keeping(config, datasets, plan, attached.publisher, prepared),
         renders=make_renders(
@@ -90,6 +94,9 @@ def assemble(
         audience=audience,
         stop_requested=stop_requested,
         evaluation=make_evaluation(config, family=family, transformer=transformer, prepared=prepared, device=device),
+        watch=make_watch(
+            config, family.facts, trained=attached.trained, transformer=transformer, device=device
+        ),
     )
 
 
@@ -121,24 +128,43 @@ def _require_room(config: Config, plan: Plan, trained: Trained) -> None:
         require_room(config.reporting.run_folder, room.size_bytes, str(room))
 
 
-def _set_for_training(config: Config, transformer: nn.Module) -> None:
+def _set_for_training(config: Config, transformer: nn.Module, facts: Facts) -> None:
     transformer.train()
     if config.training.gradient_checkpointing:
-        transformer.enable_gradient_checkpointing()  # pyright: ignore[reportCallIssue]
+        recompute_blocks(transformer, facts.blocks, every=config.training.gradient_checkpointing_interval)
 
 
-def _state(config: Config, trained: Trained) -> TrainState:
-    chosen, average, parameters = config.optimization, config.average, trained.trainable()
-    optimizer = build_optimizer(chosen.optimizer, list(parameters.values()), learning_rate=chosen.learning_rate)
-    ema = Ema(parameters, decay=average.ema_decay, interval=average.ema_update_interval) if average.use_ema else None
-    return TrainState(trained, optimizer, ema)
+def _state(config: Config, trained: Trained, device: torch.device) -> TrainState:
+    chosen, parameters = config.optimization, trained.trainable()
+    rate = scaled_rate(chosen, config.training.samples_per_step)
+    optimizer = build_optimizer(
+        chosen.optimizer, list(parameters.values()), learning_rate=rate, settings=settings_of(chosen)
+    )
+    return TrainState(trained, optimizer, _average(config, parameters, device) if config.average.use_ema else None)
+
+
+def _average(config: Config, parameters: Mapping[str, nn.Parameter], device: torch.device) -> Ema:
+    chosen = config.average
+    return Ema(
+        parameters,
+        decay=chosen.ema_decay,
+        interval=chosen.ema_update_interval,
+        on_host=chosen.ema_device == "cpu" and device.type != "cpu",
+        foreach=not chosen.ema_foreach_disable,
+    )
+
+
+def _clip(config: Config, state: TrainState) -> Clip:
+    """Return what measures and limits gradients; with gradient release it moves the weights, too."""
+    clip = clipping(config.optimization.grad_clip_method, config.optimization.max_grad_norm)
+    return Release(state, clip) if config.optimization.optimizer_release_gradients else clip
 
 
 def _objective(config: Config, transformer: nn.Module, facts: Facts, draws: Draws) -> FlowMatching:
-    return FlowMatching(
+    return objective_of(
+        config.objective,
         draws,
-        scale=config.objective.flow_sigmoid_scale,
-        shift=shift_of(config.objective),
+        samples_per_step=config.training.samples_per_step,
         choose_tokens=_routing(segments_of(config, layers_of(transformer, facts)), facts, draws),
     )
 
@@ -151,13 +177,21 @@ def _routing(segments: tuple[Segment, ...], facts: Facts, draws: Draws) -> Choos
     def choose(batch: Batch, *, step: int, first_index: int) -> tuple[KeptTokens, ...]:
         tokens = facts.geometry.tokens_of(batch.bucket)
         return choose_tokens(
-            draws, step=step, first_index=first_index, batch_size=batch.size, tokens=tokens, segments=segments
+            draws,
+            step=step,
+            first_index=first_index,
+            batch_size=batch.size,
+            tokens=tokens,
+            segments=segments,
+            forced=batch.always_kept,
         )
 
     return choose
 
 
-def _batches(config: Config, datasets: Datasets, prepared: Prepared, draws: Draws, *, pin: bool) -> BatchSource:
+def _batches(
+    config: Config, datasets: Datasets, prepared: Prepared, draws: Draws, facts: Facts, *, pin: bool
+) -> BatchSource:
     return BatchSource(
         items=prepared.items,
         captions=Captions(prepared.text, prepared.prompt_keys[""], config.data.caption_dropout_probability),
@@ -166,6 +200,7 @@ def _batches(config: Config, datasets: Datasets, prepared: Prepared, draws: Draw
         batch_size=config.training.train_batch_size,
         accumulation=config.training.gradient_accumulation_steps,
         pin=pin,
+        patch=facts.geometry.patch,
     )
 
 
@@ -192,6 +227,9 @@ def _keeping(config: Config, datasets: Datasets, plan: Plan, publisher: Publishe
 
 
 def _drawn(datasets: Datasets) -> dict[str, dict[str, object]]:
-    """Return what decides, beside the clips themselves, which of them a step is given."""
-    names = ("repeats", "probability", "is_regularisation_data", "vae_cache_clear_each_epoch")
+    """Return what decides, beside the clips themselves, which of them a step is given, and how."""
+    names = (
+        *("repeats", "probability", "is_regularisation_data", "vae_cache_clear_each_epoch"),
+        "timestep_sampling_offset",
+    )
     return {dataset.id: {name: getattr(dataset, name) for name in names} for dataset in datasets.trained}

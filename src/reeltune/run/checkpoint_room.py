@@ -6,20 +6,22 @@ from dataclasses import dataclass
 
 from reeltune.config.reporting import ReportingOptions
 from reeltune.config.root import Config
-from reeltune.contracts.checkpoints import choose_step, steps_in
+from reeltune.contracts.checkpoints import best_step, choose_step, steps_in
 from reeltune.estimate.disk import checkpoint_bytes, checkpoints_to_come
 from reeltune.estimate.optimizers import state_bytes
 
 
 @dataclass(frozen=True)
 class CheckpointRoom:
-    """Room for so many checkpoints beside those that are there already."""
+    """Room for so many checkpoints beside those that are there already. best: how many of them are for `best/`."""
 
     count: int
     size_bytes: int
+    best: int = 0
 
     def __str__(self) -> str:
-        return f"{self.count} checkpoint{'s' * (self.count != 1)}"
+        words = f"{self.count} checkpoint{'s' * (self.count != 1)}"
+        return f"{words}, {self.best} of them for the best step" if self.best else words
 
 
 def start_of(options: ReportingOptions) -> int | None:
@@ -47,7 +49,21 @@ def checkpoint_room(config: Config, *, weights: int, total_steps: int) -> Checkp
         averaged=config.average.use_ema,
         published_bytes=_published_bytes(config),
     )
-    return CheckpointRoom(count, count * one)
+    best = best_to_come(config, start=start) if count else 0
+    return CheckpointRoom(count + best, (count + best) * one, best)
+
+
+def best_to_come(config: Config, *, start: int | None) -> int:
+    """Return for how many checkpoints `best/` needs room: the old one goes when the new one stands.
+
+    A best step whose checkpoint stands shares its files, so that the new one takes no room of its own until then.
+    """
+    reporting, every = config.reporting, config.evaluation.eval_steps_interval
+    if not every:
+        return 0
+    shared = reporting.checkpointing_steps and every % reporting.checkpointing_steps == 0
+    there = start is not None and best_step(reporting.run_folder) is not None
+    return (1 if shared else 2) - there
 
 
 def _published_bytes(config: Config) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from reeltune.cache.contents import ContentFingerprints
 from reeltune.cache.keys import latent_key
 from reeltune.cache.latents import LatentEntry, Refused
+from reeltune.cache.masks import FreshMask, MaskEntry
 from reeltune.cache.ondemand import Encoder, FreshEachEpoch, OnDemand
 from reeltune.cache.store import TensorStore
 from reeltune.config.datasets import ClipDataset, Datasets, EvalDataset, shows_random_parts
@@ -23,6 +24,7 @@ from reeltune.data.placement import Rules, place
 from reeltune.data.sources import open_source
 from reeltune.errors import UnreadableFile
 from reeltune.randomness import Draws
+from reeltune.run.mask_entries import SampleName, name_of
 from reeltune.run.rules import rules_of
 
 _READERS = 4
@@ -55,9 +57,13 @@ class ClipCache:
         return not isinstance(self.dataset, EvalDataset) and self.dataset.is_regularisation_data
 
     @property
-    def is_filled_ahead(self) -> bool:
-        """Tell whether everything is encoded before training."""
-        return not (self.on_demand or self.is_redrawn)
+    def sigma_offset(self) -> float:
+        """Return what is added to the logit of the noise levels that these clips are trained at."""
+        return 0.0 if isinstance(self.dataset, EvalDataset) else self.dataset.timestep_sampling_offset
+
+    def fills_ahead(self, sample: Sample) -> bool:
+        """Tell whether a sample is encoded before training, as all are that are measured."""
+        return sample.held_out or not (self.on_demand or self.is_redrawn)
 
 
 def clip_caches(config: Config, datasets: Datasets, facts: Facts) -> dict[str, ClipCache]:
@@ -113,20 +119,24 @@ def entries_of(
 
 @dataclass(frozen=True)
 class Items:
-    """How samples become what the loop reads. fingerprint: of the autoencoder."""
+    """How samples become what the loop reads. fingerprint: of the autoencoder. masks: of the samples that have one."""
 
     caches: Mapping[str, ClipCache]
     encoder: Encoder
     prompt_keys: Mapping[str, str]
     fingerprint: str
+    masks: Mapping[SampleName, MaskEntry]
 
     def of(self, entries: Sequence[LatentEntry]) -> tuple[Item, ...]:
         """Return the samples of these entries as the loop sees them."""
-        lasting = frozenset(entry.key for entry in entries if not self._cache(entry).is_redrawn)
+        lasting = frozenset(
+            entry.key for entry in entries if entry.sample.held_out or not self._cache(entry).is_redrawn
+        )
         return tuple(self._item(entry, lasting) for entry in entries)
 
     def _item(self, entry: LatentEntry, lasting: frozenset[str]) -> Item:
         sample, cache = entry.sample, self._cache(entry)
+        mask = self.masks.get(name_of(sample))
         return Item(
             id=sample.id,
             bucket=entry.bucket,
@@ -135,6 +145,9 @@ class Items:
             caption_keys=tuple(self.prompt_keys[caption] for caption in sample.captions),
             dataset_id=sample.dataset_id,
             prior=cache.is_prior,
+            sigma_offset=cache.sigma_offset,
+            mask=_mask_reader(mask, cache) if mask else None,
+            mask_key=mask.key if mask else "",
         )
 
     def _cache(self, entry: LatentEntry) -> ClipCache:
@@ -143,10 +156,19 @@ class Items:
     def _reader(self, entry: LatentEntry, lasting: Collection[str]) -> LatentReader:
         """Return how the loop reads a sample. lasting: keys that are not to be removed."""
         cache = self._cache(entry)
+        if entry.sample.held_out:
+            return Stored(entry.store, entry.key)
         if cache.is_redrawn:
             draw = partial(_placed, entry.sample, cache)
             return FreshEachEpoch(entry, self.encoder, draw, partial(_key_of, entry, self.fingerprint), lasting)
         return OnDemand(entry, self.encoder) if cache.on_demand else Stored(entry.store, entry.key)
+
+
+def _mask_reader(mask: MaskEntry, cache: ClipCache) -> LatentReader:
+    """Return how the loop reads a mask: where the clip is cut anew in each epoch, its mask is, in the same way."""
+    if cache.is_redrawn:
+        return FreshMask(mask.sample, partial(_placed, mask.sample, cache), mask.geometry)
+    return Stored(mask.store, mask.key)
 
 
 def _placed(sample: Sample, cache: ClipCache, epoch: int) -> Placement:

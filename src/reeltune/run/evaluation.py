@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from reeltune.objective.shift import shift_of
 from reeltune.run.manifest import require_measurable
 from reeltune.run.prepare import Prepared
 from reeltune.train.evaluate import Evaluation
+from reeltune.train.history import FILE_NAME, History
 from reeltune.train.schedule import Every
 
 
@@ -30,16 +31,26 @@ def make_evaluation(
         return None
     wanted = list(dict.fromkeys(row.dataset_id for row in prepared.manifest.held_out))
     require_measurable(wanted, prepared.manifest.held_out)
+    clips = {dataset: _clips(prepared, dataset) for dataset in wanted}
     return Evaluation(
         every=Every(options.eval_steps_interval),
         family=family,
         transformer=transformer,
-        clips={dataset: _clips(prepared, dataset) for dataset in wanted},
+        clips=_pooled(clips) if options.eval_dataset_pooling else clips,
         text=prepared.text,
         shift=shift_of(config.objective),
         levels=options.eval_timesteps,
         device=device,
+        history=History(config.reporting.run_folder / FILE_NAME),
     )
+
+
+POOLED = "pooled"
+"""What all held-out clips are called when they are measured as one dataset."""
+
+
+def _pooled(clips: Mapping[str, Sequence[Item]]) -> dict[str, Sequence[Item]]:
+    return {POOLED: [item for own in clips.values() for item in own]}
 
 
 def _clips(prepared: Prepared, dataset: str) -> Sequence[Item]:

@@ -11,6 +11,8 @@ from reeltune.contracts.clip import Bucket, ManifestRow, samples_of
 from reeltune.contracts.facts import Facts
 from reeltune.contracts.notes import Note
 from reeltune.objective.shift import Shift, shift_of
+from reeltune.run.optimization_notes import optimization_notes
+from reeltune.run.optimizer_notes import optimizer_notes
 from reeltune.run.rendering_plan import made_sizes, prompts_of
 from reeltune.train.schedule import Schedule, schedule_of
 
@@ -25,7 +27,11 @@ def plan_notes(
     return [
         *(note for dataset in datasets.clips for note in _length_of_samples(dataset, facts)),
         *_length_notes(config, rows),
-        *_schedule_notes(schedule_of(config.optimization, total_steps)),
+        *_schedule_notes(
+            schedule_of(config.optimization, total_steps, samples=config.training.samples_per_step)
+        ),
+        *optimizer_notes(config),
+        *optimization_notes(config),
         *_clip_notes(config),
         *_shift_notes(config, buckets, facts),
         *_data_notes(config),

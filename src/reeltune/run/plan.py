@@ -19,6 +19,7 @@ from reeltune.data.weights import DatasetWeights
 from reeltune.randomness import Draws
 from reeltune.routing.plan import Segment, resolve
 from reeltune.run.drawing_notes import drawing_notes
+from reeltune.run.mask_notes import mask_notes
 from reeltune.run.notes import plan_notes
 
 
@@ -71,6 +72,7 @@ def make_plan(config: Config, datasets: Datasets, rows: Sequence[ManifestRow], f
         notes=(
             *plan_notes(config, datasets, rows, facts, total_steps=total_steps),
             *drawing_notes(config, datasets, order, total_steps=total_steps),
+            *mask_notes(config, datasets, rows),
         ),
         shares=tuple(starmap(DatasetShare, order.shares.items())) if len(order.shares) > 1 else (),
         is_even=order.is_even,

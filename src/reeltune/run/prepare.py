@@ -16,6 +16,7 @@ from reeltune.cache.entries import remove_stale_drafts
 from reeltune.cache.fill import fill_latents, fill_text
 from reeltune.cache.keys import digest_of, text_key
 from reeltune.cache.latents import LatentEntry, Refused
+from reeltune.cache.masks import MaskEntry
 from reeltune.cache.ondemand import Encoder
 from reeltune.cache.references import User, write_reference
 from reeltune.cache.store import TensorStore
@@ -30,6 +31,7 @@ from reeltune.data.manifest import require_usable
 from reeltune.estimate.disk import latent_entry_bytes
 from reeltune.run.broken import remember_broken, without_broken
 from reeltune.run.clip_entries import ClipCache, Items, clip_caches, entries_of
+from reeltune.run.mask_entries import fill_and_judge, mask_entries_of, name_of, tell_spoiled, without_spoiled
 from reeltune.run.preflight import require_room, require_writable
 from reeltune.run.rendering_plan import prompts_to_encode
 
@@ -58,8 +60,10 @@ class Prepared:
 
     @property
     def fingerprint(self) -> str:
-        """Name the data by its encoded clips and captions, in order."""
-        return digest_of([[item.latent_key, *item.caption_keys] for item in self.items])
+        """Name the data by its encoded clips, masks and captions, in order."""
+        masks = [[item.mask_key] if item.mask else [] for item in self.items]
+        parts = zip(self.items, masks, strict=True)
+        return digest_of([[item.latent_key, *mask, *item.caption_keys] for item, mask in parts])
 
     def close(self) -> None:
         """Let go of the autoencoder, where it stayed in memory."""
@@ -91,11 +95,17 @@ def fill_caches(
     caches = clip_caches(config, datasets, family.facts)
     _open_folders(text, caches)
     entries, unread = entries_of(samples, caches, encoder=family.video_fingerprint(), track=track)
+    masks, spoiled = mask_entries_of(entries, family.facts.geometry)
     encoder = family.text_fingerprint()
     prompt_keys = {prompt: text_key(prompt, encoder=encoder) for prompt in _prompts(config, samples)}
     # Before anything is looked for, so that what is found is not collected meanwhile.
-    _write_references(User(tuple(files), config.reporting.run_folder), entries, text, prompt_keys.values())
-    now = [entry for entry in entries if every_clip or caches[entry.sample.dataset_id].is_filled_ahead]
+    user = User(tuple(files), config.reporting.run_folder)
+    _write_references(user, [*entries, *masks.values()], text, prompt_keys.values())
+    lasting = {name: mask for name, mask in masks.items() if not caches[mask.sample.dataset_id].is_redrawn}
+    spoiled |= fill_and_judge(lasting, track=track)
+    tell_spoiled(spoiled)
+    entries = [entry for entry in entries if name_of(entry.sample) not in spoiled]
+    now = [entry for entry in entries if every_clip or caches[entry.sample.dataset_id].fills_ahead(entry.sample)]
     clips, later = _look(entries, now, track)
     _tell(clips, later, _look_at_text(text, prompt_keys, track), _folders(text, caches))
     _require_room(entries, family.facts.geometry)
@@ -104,11 +114,11 @@ def fill_caches(
     broken = fill_latents(now, family=family, device=device, track=track)
     _quarantine(broken.values(), caches)
     refused = {origin: one.reason for origin, one in {**unread, **broken}.items()}
-    trained = tuple(without_broken(row, refused) for row in manifest.trained)
+    trained = tuple(without_broken(without_spoiled(row, spoiled), refused) for row in manifest.trained)
     held_out = tuple(without_broken(row, refused) for row in manifest.held_out)
     require_usable(trained)
     on_the_spot = Encoder(family, device, refuse=lambda one: _quarantine([one], caches))
-    items = Items(caches, on_the_spot, prompt_keys, fingerprint=family.video_fingerprint())
+    items = Items(caches, on_the_spot, prompt_keys, family.video_fingerprint(), masks)
     usable = items.of([entry for entry in entries if entry.sample.file.origin not in refused])
     # One file may be in several datasets, so entries are told apart by their place: trained ones first.
     count = len(samples_of(trained))
@@ -133,7 +143,9 @@ def _open_folders(text: TensorStore, caches: Mapping[str, ClipCache]) -> None:
         remove_stale_drafts(folder)
 
 
-def _write_references(user: User, entries: Sequence[LatentEntry], text: TensorStore, texts: Iterable[str]) -> None:
+def _write_references(
+    user: User, entries: Sequence[LatentEntry | MaskEntry], text: TensorStore, texts: Iterable[str]
+) -> None:
     needed: dict[Path, set[str]] = {text.folder: set(texts)}
     for entry in entries:
         needed.setdefault(entry.store.folder, set()).add(entry.key)

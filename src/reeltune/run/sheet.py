@@ -23,8 +23,8 @@ from reeltune.families.opening import open_family
 from reeltune.report.sheet import Card, LeftOut, Sheet
 from reeltune.report.sheet_page import page_html
 from reeltune.run.clip_entries import ClipCache, clip_caches
+from reeltune.run.held_out import measured_datasets
 from reeltune.run.launch import choose_device, opening_of
-from reeltune.run.manifest import measured_datasets
 from reeltune.run.prepare import Prepared
 from reeltune.run.sheet_folder import SheetFolder
 from reeltune.run.training import prepare

@@ -21,11 +21,13 @@ from reeltune.data.manifest import by_dataset, rate_notes, summary
 from reeltune.data.manifest_records import write_manifest
 from reeltune.families import check_family, family_dimensions, family_facts, family_layers
 from reeltune.families.opening import check_weights, open_family
+from reeltune.report.journal import JOURNAL, step_losses
 from reeltune.run.adapter_record import ADAPTER_RECORD
 from reeltune.run.assemble import assemble
 from reeltune.run.caption_lengths import caption_lengths
 from reeltune.run.depth import check_depth
 from reeltune.run.folder import held, is_finished, mark_finished, move_aside, write_records
+from reeltune.run.held_out_notes import held_out_notes
 from reeltune.run.launch import choose_device, opening_of, stop_on_signal
 from reeltune.run.manifest import make_manifest, write_quarantine
 from reeltune.run.means import Means
@@ -38,6 +40,8 @@ from reeltune.run.start_file import start_file
 from reeltune.run.trained_layers import check_trained
 from reeltune.run.trained_words import result_kind
 from reeltune.train.audience import Audience
+from reeltune.train.best import follow_start
+from reeltune.train.history import FILE_NAME, History
 from reeltune.train.loop import Loop
 
 log = logging.getLogger(__name__)
@@ -99,7 +103,8 @@ def _announce(loaded: Loaded, means: Means, manifest: Manifest, plan: Plan) -> N
     _tell_data(manifest)
     for line in [*_rates(loaded, manifest), plan.length_in_words()]:
         log.info("%s", line)
-    _tell((*loaded.notes, *plan.notes, *means.notes))
+    held_out = held_out_notes(loaded.config, loaded.datasets, manifest)
+    _tell((*loaded.notes, *plan.notes, *held_out, *means.notes))
 
 
 def _tell_data(manifest: Manifest) -> None:
@@ -185,16 +190,28 @@ def _open_folder(loop: Loop, folder: Path, loaded: Loaded, prepared: Prepared, *
         move_aside(folder)
     if start is not None:
         loop.state.restore(checkpoints.load(start))
+        for sigmas, losses in step_losses(folder / JOURNAL, start):
+            loop.watch.by_sigma.add(sigmas, losses)
         log.info("continuing from %s", checkpoints.path(start))
         for line in _told_differences(loop, config, start):
             log.warning("%s", line)
         for place in checkpoints.set_aside_after(start):
             log.info("a later checkpoint was renamed to %s", place.name)
+    _recall(loop, start)
     checkpoints.clear_drafts()
     write_records(folder, loop.keeping.records)
     write_manifest(prepared.manifest.rows, folder / "manifest.jsonl", datasets=loaded.datasets.clips)
     if config.data.delete_problematic_images:
         write_quarantine(prepared.manifest.rows, folder / "quarantine.jsonl")
+
+
+def _recall(loop: Loop, start: int | None) -> None:
+    """Let the history of measurements and the best checkpoint be those of the run up to its start."""
+    checkpoints, evaluation = loop.keeping.checkpoints, loop.evaluation
+    history = evaluation.history if evaluation else History(checkpoints.folder / FILE_NAME)
+    history.go_on_from(start)
+    best = evaluation.best(loop.keeping.results.result_of(loop.state)) if evaluation else None
+    follow_start(checkpoints, start, best)
 
 
 def _told_differences(loop: Loop, config: Config, start: int) -> list[str]:
@@ -205,8 +222,8 @@ def _told_differences(loop: Loop, config: Config, start: int) -> list[str]:
     )
     if record_of(folder, start, "data.json") != loop.keeping.records["data.json"]:
         lines.append(
-            "the clips or captions have changed since the checkpoint, or how often they are drawn: their order is a "
-            "new one from here"
+            "the clips or captions have changed since the checkpoint, or their masks, or how often they are drawn: "
+            "their order is a new one from here"
         )
     return lines
 

@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from reeltune.contracts.checkpoints import name_of, steps_in
+from reeltune.contracts.checkpoints import name_of, place_of, steps_in
 from reeltune.errors import CheckpointError
 from reeltune.tensor_files import save_tensors
 from reeltune.train.state import Snapshot, Weights
@@ -62,14 +62,14 @@ class Checkpoints:
         Raises CheckpointError when it cannot be written; the older ones stand.
         """
         with self._draft(snapshot.step) as draft:
-            _write(draft, snapshot, records)
+            write_checkpoint(draft, snapshot, records)
             write_results(draft)
         self._rotate()
         return self.path(snapshot.step)
 
     def load(self, step: int) -> Snapshot:
         """Read a checkpoint. Raises CheckpointError when it is of another format or cannot be read."""
-        place = self.path(step)
+        place = place_of(self.folder, step)
         try:
             return _read(place)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -144,7 +144,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write(folder: Path, snapshot: Snapshot, records: Records) -> None:
+def write_checkpoint(folder: Path, snapshot: Snapshot, records: Records) -> None:
+    """Write all of a checkpoint but the adapter files into a folder."""
     for kind, tensors in snapshot.weights.items():
         save_tensors(folder / _FILES[kind], tensors)
     if snapshot.fixed:

@@ -7,9 +7,10 @@ none of these is a branch here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -17,20 +18,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from reeltune.contracts.batch import Batch, Noised, StepResult
-from reeltune.contracts.events import (
-    CheckpointSaved,
-    Event,
-    EventSink,
-    RunFinished,
-    RunStarted,
-    StepDone,
-    StepSkipped,
-)
+from reeltune.contracts.events import CheckpointSaved, Event, EventSink, RunFinished, RunStarted, StepSkipped
 from reeltune.contracts.family import Family
 from reeltune.errors import TrainingError
 from reeltune.modes import in_evaluation
 from reeltune.randomness import Draws
-from reeltune.train.checkpoint import Checkpoints, Records
+from reeltune.train.best import keep_best
+from reeltune.train.checkpoint import Checkpoints, Records, write_checkpoint
 from reeltune.train.clipping import Clip
 from reeltune.train.dropout import reseed_modules
 from reeltune.train.evaluate import Evaluation
@@ -38,6 +32,7 @@ from reeltune.train.render import Renders
 from reeltune.train.results import Results
 from reeltune.train.schedule import Every, Schedule
 from reeltune.train.state import TrainState
+from reeltune.train.watch import Watch, found_rate, read_back
 
 SKIPS_IN_A_ROW = 3
 """Steps without a finite loss and gradient after which the run stops."""
@@ -92,13 +87,13 @@ class Loop:
     audience: EventSink
     stop_requested: Callable[[], bool] = lambda: False
     evaluation: Evaluation | None = None
+    watch: Watch = field(default_factory=Watch)
     skipped_in_a_row: int = field(default=0, init=False)
 
     def run(self) -> None:
         """Train until the last step or a stop request; leave a whole checkpoint and the adapter files behind."""
         self.audience.receive(RunStarted(self.state.step, self.pace.total_steps))
-        if self.renders and self.state.step == 0:
-            self.tell(self.renders.benchmark())
+        self.show_start()
         first, end = (step * self.pace.accumulation for step in (self.state.step, self.pace.total_steps))
         with closing(self.read_batches(first, end)) as batches:
             self.train(batches)
@@ -122,6 +117,13 @@ class Loop:
             if self.state.step < self.pace.total_steps:
                 self.do_rare_work()
 
+    def show_start(self) -> None:
+        """Measure what the run begins with, and render the bare base, as far as it is not asked to stop."""
+        if self.evaluation and self.evaluation.owed(self.state):
+            self.evaluate(self.evaluation)
+        if self.renders and self.state.step == 0 and not self.stop_requested():
+            self.tell(self.renders.benchmark())
+
     def do_rare_work(self) -> None:
         """Save, measure and render what is due after this step."""
         if self.pace.checkpoint.due(self.state.step):
@@ -142,6 +144,8 @@ class Loop:
         """Take one optimizer step: its loss is the mean over all samples, whatever the sizes of the micro-batches."""
         samples = sum(batch.size for batch in micro_batches)
         losses, sigmas = [], []
+        self.state.set_rate(self.schedule.rate(self.state.step))
+        sizes = self.watch.sizes(self.state.step + 1)
         for index, batch in enumerate(batch.to(self.device) for batch in micro_batches):
             reseed_modules(self.draws, step=self.state.step, micro_batch=index)
             noised = self.objective.noise(batch, step=self.state.step, first_index=index * self.pace.batch_size)
@@ -152,9 +156,9 @@ class Loop:
             (loss.sum() / samples).backward()
             losses.append(loss.detach())
             sigmas.append(noised.sigma)
-        result = self.result_of(micro_batches, torch.cat(losses), torch.cat(sigmas))
+        result = self.result_of(micro_batches, torch.cat(losses), torch.cat(sigmas), sizes)
         if result.finite:
-            self.move(result.learning_rate)
+            self.state.move()
         self.state.optimizer.zero_grad(set_to_none=True)
         self.state.step += 1
         return result
@@ -170,27 +174,23 @@ class Loop:
         micro_batches: Sequence[Batch],
         losses: Float[Tensor, " samples"],
         sigmas: Float[Tensor, " samples"],
+        sizes: Mapping[str, Float[Tensor, ""]],
     ) -> StepResult:
         """Clip the gradients and read back, in the step's one synchronisation, what there is to report."""
-        grad_norm = self.clip(self.state.parameters)
-        mean, norm = torch.stack([losses.mean(), grad_norm]).tolist()
-        result = StepResult(
-            loss=mean,
-            grad_norm=norm,
+        gradients = self.clip(self.state.parameters)
+        totals = {"loss": losses.mean(), "grad_norm": gradients.norm, "grad_max": gradients.largest}
+        totals |= found_rate(self.state.optimizer, like=losses)
+        read = read_back({**totals, "losses": losses, "sigmas": sigmas, **sizes})
+        return StepResult(
+            **{name: read[name][0] for name in totals},
             learning_rate=self.schedule.rate(self.state.step),
             ids=tuple(sample for batch in micro_batches for sample in batch.ids),
+            sigmas=read["sigmas"],
+            losses=read["losses"],
             tokens=sum(batch.size * self.tokens_of(batch) for batch in micro_batches),
+            operations=self.watch.operations_of(micro_batches),
+            weight_change={block: read[block][0] for block in sizes},
         )
-        return result if result.finite else replace(result, sigmas=tuple(sigmas.tolist()))
-
-    def move(self, learning_rate: float) -> None:
-        """Let the optimizer move the weights, and the average follow."""
-        for group in self.state.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.state.optimizer.step()
-        self.state.trained.moved()
-        if self.state.ema:
-            self.state.ema.update(self.state.step + 1)
 
     def report(self, result: StepResult, *, started: float, fetched: float) -> None:
         """Tell about a step that is done, or that was skipped."""
@@ -198,23 +198,18 @@ class Loop:
             self.report_skipped(result)
             return
         self.skipped_in_a_row = 0
+        step, total_steps = self.state.step, self.pace.total_steps
+        seconds, data_seconds = time.monotonic() - started, fetched - started
         self.audience.receive(
-            StepDone(
-                step=self.state.step,
-                total_steps=self.pace.total_steps,
-                loss=result.loss,
-                grad_norm=result.grad_norm,
-                learning_rate=result.learning_rate,
-                tokens=result.tokens,
-                seconds=time.monotonic() - started,
-                data_seconds=fetched - started,
-            )
+            self.watch.told(result, step=step, total_steps=total_steps, seconds=seconds, data_seconds=data_seconds)
         )
 
     def report_skipped(self, result: StepResult) -> None:
         """Tell about a step without finite numbers; when they keep coming, save and stop."""
         step, seed = self.state.step, self.draws.seed
         self.audience.receive(StepSkipped(step, result.loss, result.grad_norm, result.ids, result.sigmas, seed))
+        if self.state.moves_in_backward:
+            raise TrainingError(_not_taken_back(step, result, self.keeping.checkpoints))
         self.skipped_in_a_row += 1
         if self.skipped_in_a_row == SKIPS_IN_A_ROW:
             # The weights are those of the last good step, and the next run starts behind the bad ones.
@@ -238,8 +233,16 @@ class Loop:
         self.keeping.results.publish(checkpoints.path(self.state.step), checkpoints.folder)
 
     def evaluate(self, evaluation: Evaluation) -> None:
-        """Measure the held-out clips with the weights of this step."""
+        """Measure the held-out clips with the weights of this step, and keep it if it is the best so far."""
         self.tell(evaluation.measure(self.state, self.stop_requested))
+        best = evaluation.best(self.keeping.results.result_of(self.state))
+        if best and best.step == self.state.step and evaluation.team.leads:
+            keep_best(self.keeping.checkpoints, best, self.write_checkpoint)
+
+    def write_checkpoint(self, folder: Path) -> None:
+        """Fill a folder with all that a checkpoint of this step holds."""
+        write_checkpoint(folder, self.state.snapshot(), self.keeping.records)
+        self.keeping.results.write(folder, self.state)
 
     def render(self, renders: Renders) -> None:
         """Make the validation videos of this step."""
@@ -261,4 +264,14 @@ def _not_finite(step: int, result: StepResult) -> str:
         f"{SKIPS_IN_A_ROW} steps in a row had no finite loss or gradient, the last at step {step} "
         f"(loss {result.loss}, gradient norm {result.grad_norm}, samples {', '.join(result.ids)}). "
         f"The weights were not moved; checkpoint-{step} holds them. A lower learning_rate is the usual remedy."
+    )
+
+
+def _not_taken_back(step: int, result: StepResult, checkpoints: Checkpoints) -> str:
+    whole = checkpoints.steps()
+    return (
+        f"step {step} had no finite loss or gradient (loss {result.loss}, gradient norm {result.grad_norm}, samples "
+        f"{', '.join(result.ids)}). With optimizer_release_gradients the weights have moved by then, and are lost; "
+        + (f"{checkpoints.path(whole[-1])} is the last whole checkpoint. " if whole else "there is no checkpoint yet. ")
+        + "Set optimizer_release_gradients=false to have such steps skipped, or take a lower learning_rate."
     )

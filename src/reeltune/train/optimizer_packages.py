@@ -6,19 +6,20 @@ from reeltune.config.optimizer_names import OPTIMIZERS
 from reeltune.errors import ConfigError
 from reeltune.machine.packages import missing
 
-LIBRARIES = {"bnb": "bitsandbytes"}
-"""By the extra that `config.optimizer_names` has, the package in `machine.packages`."""
-
 
 def require_package(name: str) -> None:
     """Raise ConfigError, naming what to install and an alternative, when the package of an optimizer is missing."""
-    extra = OPTIMIZERS[name]
-    if extra and (problem := missing(LIBRARIES[extra])):
+    package = OPTIMIZERS[name]
+    if package and (problem := missing(package)):
         raise ConfigError(
             f"optimizer {name} cannot be used: {problem}. Install that, or set optimizer to {without_package(name)}."
         )
 
 
 def without_package(name: str) -> str:
-    """Return the optimizer of the same rule that needs no package."""
-    return "optimi-lion" if "lion" in name else "optimi-adamw"
+    """Return the nearest optimizer that needs no package: of the same rule where there is one."""
+    return next((own for part, own in _OWN.items() if part in name), "optimi-adamw")
+
+
+_OWN = {"lion": "optimi-lion", "adagrad": "torch-adagrad"}
+"""By a part of a name, the optimizer of that rule that needs no package."""

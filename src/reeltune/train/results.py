@@ -28,11 +28,14 @@ class Results:
 
     def write(self, folder: Path, state: TrainState) -> None:
         """Write all files of this step below a folder. Raises CheckpointError when one does not hold what acts."""
-        kinds = state.kinds()
-        main = self.main if self.main in kinds else "raw"
-        for kind in kinds:
+        main = self.result_of(state)
+        for kind in state.kinds():
             with state.acting_as(kind):
                 self.publisher.write(folder if kind == main else folder / kind, self.run_name, step=state.step)
+
+    def result_of(self, state: TrainState) -> Weights:
+        """Return which of the weights are the result: the raw ones where no average is kept."""
+        return self.main if self.main in state.kinds() else "raw"
 
     def prove(self, folder: Path) -> None:
         """Show, with files below a folder that are gone afterwards, that this run's files will hold what acts.

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reeltune.config.optimization import OptimizationOptions
+from reeltune.config.optimizer_names import SCHEDULE_FREE
+from reeltune.config.scaled_rate import scaled_rate
 
 
 @dataclass(frozen=True)
@@ -99,17 +101,23 @@ CURVES: dict[str, Curve] = {
 }
 
 
-def schedule_of(options: OptimizationOptions, total_steps: int) -> Schedule:
-    """Return the curve that the options describe."""
-    return Schedule(
+def schedule_of(options: OptimizationOptions, total_steps: int, *, samples: int) -> Schedule:
+    """Return the curve that the options describe. samples: that a step sees.
+
+    Optimizers that need no decay have none, whatever the curve: the rate stays where the warm-up ends.
+    """
+    schedule = Schedule(
         options.lr_scheduler,
-        peak=options.learning_rate,
+        peak=scaled_rate(options, samples),
         end=options.lr_end,
         warmup=options.lr_warmup_steps,
         total=total_steps,
         power=options.lr_power,
         cycles=options.lr_num_cycles,
     )
+    if options.optimizer not in SCHEDULE_FREE:
+        return schedule
+    return replace(schedule, name="constant_with_warmup", warmup=schedule.effective_warmup)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ Randomness, data order and learning rate are functions of the step; nothing of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,16 +16,19 @@ from torch.optim import Optimizer
 from reeltune.contracts.trained import Trained
 from reeltune.errors import CheckpointError
 from reeltune.train.ema import Ema
+from reeltune.train.optimizer_state import join_state, part_state
+from reeltune.train.resting import at_rest, has_modes
 
 Weights = Literal["raw", "ema"]
-"""Which of a run's weights: as the optimizer left them, or their moving average."""
+"""Which of a run's weights: as the optimizer means them to be used, or their moving average."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """A run at rest after `step` steps. Tensors are on the host and shared with nobody.
 
-    weights: raw, and ema when an average is kept. optimizer_scalars: what of the optimizer's state is not a tensor.
+    weights: raw, as the optimizer goes on from them, and ema when an average is kept. optimizer_scalars: what of the
+    optimizer's state is not a tensor.
     fixed: what does not move and must be there again, such as a start that was worked out from the base.
     """
 
@@ -38,12 +41,16 @@ class Snapshot:
 
 @dataclass
 class TrainState:
-    """A run in motion: `step` optimizer steps are done."""
+    """A run in motion: `step` optimizer steps are done.
+
+    moves_in_backward: the optimizer has taken a step by the time its backward pass is over; see `release.py`.
+    """
 
     trained: Trained
     optimizer: Optimizer
     ema: Ema | None
     step: int = 0
+    moves_in_backward: bool = False
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -53,15 +60,41 @@ class TrainState:
         """Return which weights there are."""
         return ("raw", "ema") if self.ema else ("raw",)
 
-    def acting_as(self, kind: Weights) -> AbstractContextManager[None]:
-        """Let the model act with the raw weights or with their average for as long as the block lasts."""
-        if kind == "raw":
-            return self.trained.holding({})
-        assert self.ema
-        return self.trained.holding(self.ema.shadow)
+    @contextmanager
+    def acting_as(self, kind: Weights) -> Iterator[None]:
+        """Let the model act with the raw weights or with their average for as long as the block lasts.
+
+        Raw weights act as they are meant to be used, which some optimizers keep apart from where they train; see
+        `resting.py`. Everything that shows, measures or publishes weights goes through here.
+        """
+        if kind == "ema":
+            assert self.ema
+            with self.trained.holding(self.ema.shadow):
+                yield
+            return
+        with at_rest(self.optimizer), self.trained.holding(self._moved_apart()):
+            yield
+
+    def set_rate(self, learning_rate: float) -> None:
+        """Set the learning rate of the step to come."""
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                # Compiled steps hold on to their tensor.
+                group["lr"].fill_(learning_rate)
+            else:
+                group["lr"] = learning_rate
+
+    def move(self) -> None:
+        """Let the optimizer take the step, and the average follow what then acts."""
+        if not self.moves_in_backward:
+            self.optimizer.step()
+        self.trained.moved()
+        if self.ema and self.ema.due(self.step + 1):
+            with at_rest(self.optimizer):
+                self.ema.update(self.step + 1)
 
     def weights(self) -> dict[Weights, dict[str, Tensor]]:
-        """Copy the trained weights to the host, and their average where one is kept."""
+        """Copy the weights to the host as training goes on from them, and their average where one is kept."""
         weights: dict[Weights, dict[str, Tensor]] = {"raw": _on_host(self.trained.trainable())}
         if self.ema:
             weights["ema"] = _on_host(self.ema.shadow)
@@ -69,7 +102,7 @@ class TrainState:
 
     def snapshot(self) -> Snapshot:
         """Copy everything to the host."""
-        tensors, scalars = _split(self.optimizer.state_dict())
+        tensors, scalars = part_state(self.optimizer)
         fixed = _on_host(self.trained.fixed())
         return Snapshot(self.step, self.weights(), optimizer=_on_host(tensors), optimizer_scalars=scalars, fixed=fixed)
 
@@ -83,11 +116,24 @@ class TrainState:
             )
         self.trained.load_fixed(snapshot.fixed)
         self.trained.load(raw)
+        join_state(self.optimizer, snapshot.optimizer, snapshot.optimizer_scalars)
         if self.ema:
-            # A run that starts averaging now starts from the weights as they are.
-            self.ema.load(snapshot.weights.get("ema", raw))
-        self.optimizer.load_state_dict(_join(snapshot.optimizer, snapshot.optimizer_scalars))
+            self._restore_average(self.ema, snapshot)
         self.step = snapshot.step
+
+    def _restore_average(self, ema: Ema, snapshot: Snapshot) -> None:
+        if "ema" in snapshot.weights:
+            ema.load(snapshot.weights["ema"])
+            return
+        # A run that starts averaging now starts from the weights as they act.
+        with at_rest(self.optimizer):
+            ema.load(self.trained.trainable())
+
+    def _moved_apart(self) -> dict[str, Tensor]:
+        """Return the weights that an optimizer at rest has put in the place of those it trains; empty for most."""
+        if not has_modes(self.optimizer):
+            return {}
+        return {name: parameter.detach() for name, parameter in self.trained.trainable().items()}
 
 
 def _difference(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
@@ -99,28 +145,3 @@ def _difference(saved: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str |
 
 def _on_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-
-
-def _split(state: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Part an optimizer's state into tensors and the rest, which JSON can hold; both named `part/index/key`.
-
-    Tensors are found among the settings of a group too: some optimizers count their steps there.
-    """
-    parts = {"state": state["state"], "param_groups": dict(enumerate(state["param_groups"]))}
-    entries = {
-        f"{part}/{index}/{key}": value
-        for part, rows in parts.items()
-        for index, row in rows.items()
-        for key, value in row.items()
-    }
-    tensors = {name: value for name, value in entries.items() if isinstance(value, Tensor)}
-    return tensors, {name: value for name, value in entries.items() if name not in tensors}
-
-
-def _join(tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]) -> dict[str, Any]:
-    parts: dict[str, dict[int, dict[str, Any]]] = {"state": {}, "param_groups": {}}
-    for name, value in [*tensors.items(), *scalars.items()]:
-        part, index, key = name.split("/", 2)
-        parts[part].setdefault(int(index), {})[key] = value
-    groups = parts["param_groups"]
-    return {"state": parts["state"], "param_groups": [groups[index] for index in sorted(groups)]}

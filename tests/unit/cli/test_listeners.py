@@ -25,6 +25,7 @@ from reeltune.contracts.events import (
 )
 from reeltune.report import hub, webhook
 from reeltune.report.console import TrainingConsole
+from reeltune.report.curves import Curves
 from reeltune.report.hub import HubSink
 from reeltune.report.journal import Journal
 from reeltune.report.trackers import Tracker as TrackerSink
@@ -79,7 +80,7 @@ def tell_a_run(config: Config, means: Means, folder: Path) -> None:
 
 def test_a_console_and_a_journal_always_listen(tmp_path: Path) -> None:
     sinks = listeners(config_of(), NOTHING, tmp_path)
-    assert [type(sink) for sink in sinks] == [TrainingConsole, Journal]
+    assert [type(sink) for sink in sinks] == [TrainingConsole, Journal, Curves]
     for sink in sinks:
         sink.close()
     tell_a_run(config_of(), NOTHING, tmp_path / "run")
@@ -92,7 +93,7 @@ def test_each_of_the_means_is_a_listener(tmp_path: Path, world: Outside) -> None
     hooks = parse_webhooks([{"webhook_type": "raw", "callback_url": HOOK}] * 2)
     means = Means((Tracker("csv"), Tracker("tensorboard")), hooks, "me/mice", ())
     with open_sinks(config_of(push_to_hub=True), means, tmp_path) as sinks:
-        assert [type(sink) for sink in sinks] == [Journal, *[TrackerSink] * 2, *[WebhookSink] * 2, HubSink]
+        assert [type(sink) for sink in sinks] == [Journal, Curves, *[TrackerSink] * 2, *[WebhookSink] * 2, HubSink]
 
 
 def test_the_options_alone_open_nothing_that_the_machine_has_not(tmp_path: Path, world: Outside) -> None:

@@ -141,7 +141,7 @@ def test_the_family_stands_in_for_its_name_in_texts(tmp_path) -> None:
     [
         ("caption_strategy", "instance_prompt", "it is written instanceprompt here"),
         ("crop_style", "face", "faces are not looked for"),
-        ("dataset_type", "conditioning", "text-to-video is what is trained"),
+        ("dataset_type", "conditioning_image_embeds", "text-to-video is what is trained"),
     ],
 )
 def test_a_value_in_use_elsewhere_is_refused_with_what_there_is(tmp_path, key: str, value: str, reason: str) -> None:

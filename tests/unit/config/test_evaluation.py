@@ -26,7 +26,9 @@ def clips(name: str, kind: str = "eval", **more: Any) -> dict[str, Any]:
 def load(folder: Path, entries: list[dict[str, Any]], **options: Any) -> Loaded:
     text = {"id": "text", "dataset_type": "text_embeds", "cache_dir": "cache/text"}
     (folder / "c.json").write_text(json.dumps(NEEDED | options), encoding="utf-8")
-    (folder / "data.json").write_text(json.dumps([clips("films", "video"), *entries, text]), encoding="utf-8")
+    (folder / "data.json").write_text(
+        json.dumps([clips("films", "video"), *entries, text]), encoding="utf-8"
+    )
     return load_run([folder / "c.json"], {}, find_datasets=lambda name: (folder / name, []))
 
 
@@ -34,6 +36,36 @@ def load(folder: Path, entries: list[dict[str, Any]], **options: Any) -> Loaded:
 def test_measuring_nothing_is_refused(tmp_path: Path, entries: list[dict[str, Any]]) -> None:
     with pytest.raises(ConfigError, match='eval_steps_interval is 5 and no dataset.*"dataset_type": "eval"'):
         load(tmp_path, entries, eval_steps_interval=5)
+
+
+def test_a_split_that_is_never_measured_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"eval_split is 0\.05 and eval_steps_interval is 0.*set eval_steps_interval="
+    ):
+        load(tmp_path, [], eval_split=0.05)
+
+
+def test_a_split_needs_no_other_dataset(tmp_path: Path) -> None:
+    assert load(tmp_path, [], eval_split=0.05, eval_steps_interval=5).notes == ()
+    assert load(tmp_path, [], eval_split=0.05, eval_steps_interval=5, eval_dataset_id="films").notes == ()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5, "half"])
+def test_a_share_is_at_least_0_and_below_1(tmp_path: Path, share: Any) -> None:
+    with pytest.raises(ConfigError, match="eval_split"):
+        load(tmp_path, [], eval_split=share, eval_steps_interval=5)
+
+
+def test_a_split_that_another_dataset_rules_out_is_said(tmp_path: Path) -> None:
+    options = {"eval_split": 0.05, "eval_steps_interval": 5, "eval_dataset_id": "held"}
+    (note,) = load(tmp_path, [clips("held")], **options).notes
+    assert (note.kind, note.about) == ("inert", "eval_split")
+
+
+@pytest.mark.parametrize("options", [{}, {"eval_steps_interval": 5, "eval_dataset_id": "held"}])
+def test_pooling_one_dataset_or_none_changes_nothing(tmp_path: Path, options: dict[str, Any]) -> None:
+    notes = load(tmp_path, [clips("held")], eval_dataset_pooling=True, **options).notes
+    assert ("inert", "eval_dataset_pooling") in [(note.kind, note.about) for note in notes]
 
 
 @pytest.mark.parametrize(

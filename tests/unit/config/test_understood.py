@@ -155,7 +155,7 @@ def test_no_key_of_other_trainers_is_an_option_here() -> None:
         ("sageattention_usage", "training", "SageAttention has no backward pass"),
         ("sageattention_usage", "training+inference", "SageAttention has no backward pass"),
         ("quantize_activations", True, "gradients through rounded activations are silently wrong"),
-        ("optimizer", "prodigy", "optimi-adamw is the nearest that is"),
+        ("optimizer", "sdnq-muon", "torch-muon is the nearest that is"),
         ("lora_init_type", "loftq", "default works on every base"),
         ("report_to", "comet_ml", "wandb, tensorboard and csv are"),
         ("report_to", "wandb,swanlab", "wandb, tensorboard and csv are"),

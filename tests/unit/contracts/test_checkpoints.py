@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reeltune.contracts.checkpoints import choose_step, name_of, steps_in
+from reeltune.contracts.checkpoints import choose_step, name_of, place_of, steps_in
 from reeltune.errors import ConfigError
 
 
@@ -33,6 +33,17 @@ def test_latest_is_the_newest_if_there_is_one(folder: Path) -> None:
 def test_a_checkpoint_is_chosen_by_name_or_path(folder: Path) -> None:
     assert choose_step(folder, "checkpoint-90") == 90
     assert choose_step(folder, str(folder / "checkpoint-90")) == 90
+
+
+def test_the_best_is_chosen_by_name_or_path_where_there_is_one(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="best is not a checkpoint of .*there: checkpoint-90, checkpoint-1000. Or"):
+        choose_step(folder, "best")
+    (folder / "best").mkdir()
+    (folder / "best/state.json").write_text('{"format": 1, "step": 40}', encoding="utf-8")
+    assert choose_step(folder, "best") == choose_step(folder, str(folder / "best")) == 40
+    assert place_of(folder, 40) == folder / "best"
+    with pytest.raises(ConfigError, match="there: checkpoint-90, checkpoint-1000, best. Or"):
+        choose_step(folder, "/elsewhere/best")
 
 
 @pytest.mark.parametrize("other", ["checkpoint-9", "/elsewhere/checkpoint-90", "90", "checkpoint-3000"])

@@ -102,7 +102,16 @@ def test_samples_are_read_as_the_runs_epoch_has_them_and_regularisation_data_is_
     places = [Place(SMALL, dataset=name) for name in "aaabbb"]
     order = Order(places, batch_size=1, draws=Draws(1), weights=DatasetWeights({"b": 0.5}))
     items = [
-        Item(f"{place.dataset}{index}", SMALL, Epochs(), "", ("text:1",), place.dataset, prior=place.dataset == "b")
+        Item(
+            f"{place.dataset}{index}",
+            SMALL,
+            Epochs(),
+            "",
+            ("text:1",),
+            place.dataset,
+            prior=place.dataset == "b",
+            sigma_offset=0.5 if place.dataset == "b" else 0.0,
+        )
         for index, place in enumerate(places)
     ]
     batches = list(
@@ -112,6 +121,7 @@ def test_samples_are_read_as_the_runs_epoch_has_them_and_regularisation_data_is_
     assert [batch.latents.unique().item() for batch in batches] == epochs
     assert [batch.prior for batch in batches] == [batch.ids[0].startswith("b") for batch in batches]
     assert sum(batch.prior for batch in batches) == 6
+    assert [batch.sigma_offset for batch in batches] == [0.5 if batch.prior else 0.0 for batch in batches]
 
 
 class Failing:

@@ -25,6 +25,7 @@ def test_a_used_file_is_told_with_all_that_becomes_of_it() -> None:
         "origin": "a.mp4",
         "path": "a.mp4",
         "used": True,
+        "held_out": False,
         "reason": "",
         "bucket": "608x352x73",
         "window": 0,
@@ -42,6 +43,7 @@ def test_a_used_file_is_told_with_all_that_becomes_of_it() -> None:
             "height": 720.0,
         },
         "captions": ["ein Käfer"],
+        "mask": None,
         "repeats": 2,
         "probability": 0.5,
     }

@@ -18,6 +18,7 @@ from reeltune.estimate.flops import (
     step_operations,
 )
 from reeltune.estimate.sizes import SIZES
+from reeltune.train.recomputation import recompute_blocks
 
 TOKENS = {"a": 32_760, "b73": 17_100, "b77": 18_000, "c": 75_600, "image": 900}
 """832x480x81, 480x480x73, 480x480x77, 1280x720x81, and a picture of 480x480."""
@@ -88,6 +89,17 @@ def test_routed_blocks_cost_what_their_own_tokens_cost() -> None:
         linear_forward(size, [10, 4])
 
 
+def test_every_so_many_th_block_recomputed_costs_its_own_forward_pass_more() -> None:
+    size = Dimensions(layers=5, heads=1, head_width=2, ffn=5, text_tokens=7)
+    tokens = [10, 4, 6, 4, 10]
+    none = step_operations(size, tokens, recomputation="none").total
+    for every, recomputed in {1: tokens, 2: [10, 6, 10], 3: [10, 4], 5: [10]}.items():
+        # A forward pass of one block by hand: d = 2, f = 5 and 7 text tokens.
+        again = sum(n * 88 + 112 + 8 * n * (n + 7) for n in recomputed)
+        assert step_operations(size, tokens, every=every).total - none == again
+    assert step_operations(size, tokens, recomputation="none", every=2).total == none
+
+
 def test_the_formulas_count_what_torch_counts() -> None:
     size = Dimensions(layers=2, heads=4, head_width=16, ffn=256, text_width=32, time_width=32)
     transformer = WanTransformer3DModel(
@@ -100,3 +112,28 @@ def test_the_formulas_count_what_torch_counts() -> None:
     counts = counter.get_flop_counts()
     in_blocks = sum(sum(counts[f"WanTransformer3DModel.blocks.{block}"].values()) for block in range(2))
     assert forward_operations(size, 9 * 8 * 8).total == in_blocks
+
+
+def test_torch_counts_the_same_for_what_is_recomputed() -> None:
+    size = Dimensions(layers=3, heads=4, head_width=16, ffn=256, text_width=32, time_width=32)
+    transformer = WanTransformer3DModel(
+        num_attention_heads=4, attention_head_dim=16, text_dim=32, freq_dim=32, ffn_dim=256, num_layers=3
+    )
+
+    def counted() -> int:
+        counter = FlopCounterMode(display=False)
+        # Of the meta device: operations are counted, and nothing is computed.
+        with sdpa_kernel(SDPBackend.MATH), counter:
+            x_t = torch.empty(1, 16, 3, 16, 16, device="meta")
+            (answer,) = transformer(
+                x_t, torch.empty(1, device="meta"), torch.empty(1, 512, 32, device="meta"), return_dict=False
+            )
+            answer.sum().backward()
+        return counter.get_total_flops()
+
+    transformer = transformer.to("meta").train()
+    plain, none = counted(), step_operations(size, 3 * 64, trained="full", recomputation="none").total
+    for every in (1, 2):
+        recompute_blocks(transformer, "blocks", every=every)
+        estimated = step_operations(size, 3 * 64, trained="full", every=every).total
+        assert counted() - plain == estimated - none

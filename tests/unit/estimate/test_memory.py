@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from reeltune.estimate import activations, memory
 from reeltune.estimate.flops import TrainedPart
 from reeltune.estimate.memory import Amount, Storage, TrainedWeights, base_bytes, whole_model
 from reeltune.estimate.sizes import SIZES
+from reeltune.train.recomputation import recompute_blocks
 
 GB = 1e9
 TOKENS = {"a": 32_760, "b73": 17_100, "b77": 18_000, "c": 75_600}
@@ -133,6 +135,26 @@ def test_recomputation_keeps_each_block_s_input_and_works_on_one_block(size: Dim
     assert kept_by_two - kept_by_one == activations.saved_bytes(size, tokens()) / size.layers
     estimated = activations.live_block_bytes(size, tokens(), trained=trained)
     assert estimated == pytest.approx(peak - kept_by_two, rel=0.15)
+
+
+@pytest.mark.usefixtures("plain_attention")
+def test_blocks_that_are_not_recomputed_keep_all_that_they_work_out() -> None:
+    size = replace(SIZES["1.3B"], layers=3)
+
+    def followed(every: int) -> int:
+        made = transformer(size, 3, "adapter")
+        recompute_blocks(made, "blocks", every=every)
+        return follow(made, backward=False)[0]
+
+    all_recomputed, half = followed(1), followed(2)
+    estimated = [activations.saved_bytes(size, tokens(), every=every) for every in (1, 2)]
+    # As with what a block keeps: an adapter's inner values and the text's keys and values come on top.
+    assert estimated[1] - estimated[0] == pytest.approx(half - all_recomputed, rel=0.06)
+    assert activations.saved_bytes(size, [10, 4, 10], every=2) == (
+        activations.saved_bytes(replace(size, layers=2), [10, 10])
+        + activations.saved_bytes(replace(size, layers=1), [4], recomputation="none")
+    )
+    assert activations.live_block_bytes(size, [4, 10, 4], every=2) == activations.live_block_bytes(size, 4)
 
 
 def _let_gradients_go(made: WanTransformer3DModel) -> None:

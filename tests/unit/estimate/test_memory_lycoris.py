@@ -101,3 +101,11 @@ def test_without_recomputation_all_blocks_are_held() -> None:
     chosen = chosen_in(transformer(), described("full"))
     assert rebuilt_bytes(chosen, recomputed=False) == 2 * rebuilt_bytes(chosen, recomputed=True)
     assert rebuilt_bytes((), recomputed=True) == 0
+
+
+def test_of_every_other_block_recomputed_the_others_are_held() -> None:
+    chosen = chosen_in(transformer(), described("full"))
+    whole, largest = (rebuilt_bytes(chosen, recomputed=recomputed) for recomputed in (False, True))
+    # Two blocks of one size: the first is recomputed, the second is held.
+    assert rebuilt_bytes(chosen, recomputed=True, every=2) == whole == 2 * largest
+    assert rebuilt_bytes(chosen, recomputed=True, every=1) == largest

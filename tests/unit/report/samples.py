@@ -229,7 +229,9 @@ def quickstart() -> Outlook:
         renders=RenderOutlook(
             prompts=1, videos=1, times=4001, sizes=((832, 480),), frames=81, steps=40, scheduler="UniPC"
         ),
-        evaluation=EvaluationOutlook(("disney-held-out",), clips=4, levels=28, passes=224, times=1600),
+        evaluation=EvaluationOutlook(
+            ("disney-held-out",), clips=4, held_out=4, pooled=False, levels=28, passes=224, times=1600
+        ),
         disk=(
             DiskNeed(
                 "encoded clips", "cache/vae/wan/disney-black-and-white", 203_776_512, 212_600_000_000, "cache_dir_vae"

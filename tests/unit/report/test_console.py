@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from reeltune.contracts.events import (
@@ -13,7 +14,7 @@ from reeltune.contracts.events import (
     StepDone,
     StepSkipped,
 )
-from reeltune.report.console import TrainingConsole
+from reeltune.report.console import TrainingConsole, told_of
 
 
 def step_done(step: int, *, of: int) -> StepDone:
@@ -30,7 +31,11 @@ def test_the_last_line_of_training_has_the_steps_own_numbers(said: list[str]) ->
         console.receive(event)
     assert len(said) == 1
     assert said[0].startswith("training 3/3, ")
-    assert said[0].endswith(", loss 0.1234, lr 1.5e-04, step 1.2 s")
+    assert said[0].endswith(", loss 0.1234, lr 1.5e-04, step 1.2 s, 813 tokens/s")
+
+
+def test_where_the_gpu_is_known_its_use_is_shown_instead_of_tokens() -> None:
+    assert told_of(replace(step_done(1, of=3), mfu=0.412))[-1] == "MFU 41%"
 
 
 def test_a_skipped_step_counts_as_a_step(said: list[str]) -> None:

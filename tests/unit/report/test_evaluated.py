@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,8 +17,8 @@ from reeltune.report.journal import Journal
 from reeltune.report.tracker_backends import SCALARS, CsvFile
 from reeltune.report.trackers import open_tracker, scalar_of
 
-RAW = Evaluated(2, "films", "raw", 0.25, ((1.0, 0.3), (0.5, 0.2)))
-EMA = Evaluated(2, "films", "ema", 0.5, ((1.0, 0.6), (0.5, 0.4)))
+RAW = Evaluated(2, "films", "raw", 0.25, ((1.0, 0.3, 0.1), (0.5, 0.2, None)), 0.125, "clips", 3, "learning", "it falls")
+EMA = replace(RAW, weights="ema", loss=0.5, standard_error=None, verdict_kind="first", verdict="the first")
 
 
 def tracker(name: str, folder: Path) -> EventSink:
@@ -45,8 +46,8 @@ def test_the_console_has_a_line_for_each(said: list[str]) -> None:
     console.receive(RAW)
     console.receive(EMA)
     assert said == [
-        "step 2: held-out loss 0.2500 on films, raw weights",
-        "step 2: held-out loss 0.5000 on films, ema weights",
+        "step 2: held-out loss 0.2500 ± 0.1250 on films, raw weights; it falls",
+        "step 2: held-out loss 0.5000 on films, ema weights; the first",
     ]
 
 
@@ -58,15 +59,20 @@ def test_the_journal_has_the_curve(tmp_path: Path) -> None:
         "dataset": "films",
         "weights": "raw",
         "loss": 0.25,
-        "curve": [[1.0, 0.3], [0.5, 0.2]],
+        "curve": [[1.0, 0.3, 0.1], [0.5, 0.2, None]],
+        "standard_error": 0.125,
+        "error_over": "clips",
+        "clips": 3,
+        "verdict_kind": "learning",
+        "verdict": "it falls",
     }
 
 
 def test_the_table_has_them_in_a_file_beside_it_and_a_run_that_goes_on_rewrites_what_it_repeats(tmp_path: Path) -> None:
     step = StepDone(2, 9, 0.5, 1.25, 1e-4, tokens=3000, seconds=2.0, data_seconds=0.1)
-    later = Evaluated(4, "films", "raw", 0.125, ())
+    later = replace(RAW, step=4, loss=0.125)
     follow(tracker("csv", tmp_path), 0, step, RAW, EMA, later)
-    follow(tracker("csv", tmp_path), 3, Evaluated(4, "films", "raw", 0.0625, ()))
+    follow(tracker("csv", tmp_path), 3, replace(later, loss=0.0625))
     assert table(tmp_path / "evaluation.csv") == [
         ["step", "name", "value"],
         ["2", "loss/val/films", "0.25"],

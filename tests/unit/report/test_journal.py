@@ -3,13 +3,14 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reeltune.contracts.events import CheckpointSaved, EventSink, RunStarted, StepSkipped
-from reeltune.report.journal import Journal
+from reeltune.contracts.events import CheckpointSaved, EventSink, RunStarted, StepDone, StepSkipped
+from reeltune.report.journal import Journal, step_losses
 
 
 def strictly(line: str) -> dict[str, Any]:
@@ -83,3 +84,27 @@ def test_a_line_is_one_write(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_journal_is_a_sink(path: Path) -> None:
     assert isinstance(Journal(path), EventSink)
+
+
+def done(step: int, loss: float) -> StepDone:
+    numbers = StepDone(step, 9, loss, 1.0, 1e-4, tokens=1, seconds=1.0, data_seconds=0.0)
+    return replace(numbers, sigmas=(0.1 + 0.2, 1.0), losses=(loss, 2 * loss))
+
+
+def test_samples_of_steps_come_back_as_the_last_process_that_took_them_wrote_them(path: Path) -> None:
+    journal = Journal(path)
+    assert list(step_losses(path, 9)) == []
+    for event in (RunStarted(0, 9), done(1, 0.1), done(2, 0.2), done(3, 0.3)):
+        journal.receive(event)
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"event": "StepDone", "step"')  # as a power cut leaves it
+    for event in (RunStarted(1, 9), StepSkipped(2, math.nan, 1.0, ("a",), (0.5,), 7), done(3, 0.4), done(4, 0.5)):
+        journal.receive(event)
+    levels = [0.1 + 0.2, 1.0]
+    assert list(step_losses(path, 3)) == [(levels, [0.1, 0.2]), (levels, [0.4, 0.8])]
+
+
+def test_a_journal_of_an_earlier_version_has_no_samples(path: Path) -> None:
+    path.write_text('{"event": "StepDone", "step": 1, "loss": 0.5}\n', encoding="utf-8")
+    Journal(path).receive(done(2, 0.25))
+    assert list(step_losses(path, 9)) == [([0.1 + 0.2, 1.0], [0.25, 0.5])]

@@ -80,7 +80,7 @@ def test_a_plain_log_has_no_escape_codes_whatever_the_environment_asks() -> None
     [
         (90, "1/3000 1.2 s/step 59:59 left loss 0.1234 lr 1.0e-04 step 1.2 s"),
         (66, "1/3000 1.2 s/step 59:59 loss 0.1234 lr 1.0e-04 step 1.2 s"),
-        (60, "1/3000 1.2 s/step 59:59 loss 0.1234 lr 1.0e-04"),
+        (60, "1/3000 1.2 s/step 59:59 left loss 0.1234 lr 1.0e-04"),
         (30, "1/3000 1.2 s/step 59:59"),
         (15, "1/3000"),
         (1, "1/3000"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from reeltune.contracts.events import EventSink, RunFinished, RunStarted, SampleRendered, StepDone, StepSkipped
+from reeltune.report.tracker_backends import LEVELS
 from reeltune.report.trackers import open_tracker
 
 Open = Callable[..., EventSink]
@@ -17,6 +19,19 @@ Open = Callable[..., EventSink]
 
 def step_done(step: int, *, loss: float = 0.5, seconds: float = 2.0) -> StepDone:
     return StepDone(step, 9, loss, 1.25, 1e-4, tokens=3000, seconds=seconds, data_seconds=0.1)
+
+
+def told_much(step: int) -> StepDone:
+    """Return a step that tells all there is."""
+    return replace(
+        step_done(step),
+        grad_max=0.75,
+        effective_rate=3e-4,
+        loss_by_sigma=(0.5, *[None] * 8, 0.25),
+        memory_bytes=2**30,
+        mfu=0.4,
+        weight_change={"blocks.0": 0.125, "blocks.1": 0.5},
+    )
 
 
 @pytest.fixture
@@ -46,9 +61,37 @@ def table(folder: Path) -> list[list[str]]:
 def test_a_table_has_a_row_per_step(opened: Open, tmp_path: Path) -> None:
     follow(opened("csv"), 0, step_done(1, loss=0.1 + 0.2), step_done(2, seconds=0.0))
     head, first, second = table(tmp_path)
-    assert head == ["step", "train_loss", "learning_rate", "grad_norm", "step_seconds", "tokens_per_second"]
-    assert [float(cell) for cell in first] == [1, 0.1 + 0.2, 1e-4, 1.25, 2.0, 1500.0]
-    assert [float(cell) for cell in second] == [2, 0.5, 1e-4, 1.25, 0.0, 0.0]
+    assert head[:6] == ["step", "train_loss", "learning_rate", "grad_norm", "step_seconds", "tokens_per_second"]
+    assert [float(cell) for cell in first[:6]] == [1, 0.1 + 0.2, 1e-4, 1.25, 2.0, 1500.0]
+    assert [float(cell) for cell in second[:6]] == [2, 0.5, 1e-4, 1.25, 0.0, 0.0]
+    unknown = [name for name, cell in zip(head, first, strict=True) if not cell]
+    assert unknown == ["grad_max", "effective_learning_rate", "memory_bytes", "mfu", *LEVELS]
+
+
+def test_all_that_a_step_tells_has_its_place_in_tables(opened: Open, tmp_path: Path) -> None:
+    follow(opened("csv"), 0, step_done(1), told_much(2))
+    head, _, second = table(tmp_path)
+    row = dict(zip(head, second, strict=True))
+    assert {name: float(row[name]) for name in head[6:] if row[name]} == {
+        "grad_max": 0.75,
+        "effective_learning_rate": 3e-4,
+        "data_seconds": 0.1,
+        "memory_bytes": 2**30,
+        "mfu": 0.4,
+        "loss/sigma/0.0-0.1": 0.5,
+        "loss/sigma/0.9-1.0": 0.25,
+    }
+    # A run that goes on from before it writes its own.
+    follow(opened("csv"), 1, told_much(3))
+    changes = (tmp_path / "weight_change.csv").read_text(encoding="utf-8").splitlines()
+    assert changes == ["step,name,value", "3,weight_change/blocks.0,0.125", "3,weight_change/blocks.1,0.5"]
+
+
+def test_a_table_of_an_earlier_version_goes_on_with_the_new_columns(opened: Open, tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,train_loss,grad_norm\n1,0.5,1.0\n", encoding="utf-8")
+    follow(opened("csv"), 1, told_much(2))
+    head, first, second = table(tmp_path)
+    assert (first[1], first[head.index("mfu")], second[head.index("mfu")]) == ("0.5", "", "0.4")
 
 
 def test_a_run_that_goes_on_continues_the_table_and_rewrites_repeated_steps(opened: Open, tmp_path: Path) -> None:
@@ -77,13 +120,8 @@ def test_tensorboard_reads_the_numbers_back(opened: Open, tmp_path: Path) -> Non
     accumulator_module = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     accumulator = accumulator_module.EventAccumulator(str(tmp_path / "tensorboard"))
     accumulator.Reload()
-    assert set(accumulator.Tags()["scalars"]) == {
-        "train_loss",
-        "learning_rate",
-        "grad_norm",
-        "step_seconds",
-        "tokens_per_second",
-    }
+    known = {"train_loss", "learning_rate", "grad_norm", "step_seconds", "tokens_per_second", "data_seconds"}
+    assert set(accumulator.Tags()["scalars"]) == known
     losses = [(point.step, point.value) for point in accumulator.Scalars("train_loss")]
     assert losses == [(1, 0.5), (2, 0.5), (3, 0.25)]  # the 7.0 of the first process no longer counts
     assert [point.value for point in accumulator.Scalars("tokens_per_second")] == [1500.0] * 3
@@ -137,6 +175,7 @@ def test_wandb_gets_numbers_and_video_files(opened: Open, wandb: FakeWandb, tmp_
         "grad_norm": 1.25,
         "step_seconds": 2.0,
         "tokens_per_second": 1500.0,
+        "data_seconds": 0.1,
     }
     assert wandb.said == [
         ("*", "step"),

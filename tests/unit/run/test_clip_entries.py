@@ -14,7 +14,7 @@ import pytest
 from helpers.light import sample_of, write_clips
 from reeltune.cache.contents import ContentFingerprints
 from reeltune.cache.store import TensorStore
-from reeltune.config.datasets import VideoDataset, VideoOptions
+from reeltune.config.datasets import EvalDataset, VideoDataset, VideoOptions
 from reeltune.contracts.clip import FileRef
 from reeltune.contracts.geometry import LatentGeometry
 from reeltune.data.buckets import Sizing
@@ -59,3 +59,16 @@ def test_ctrl_c_writes_down_what_was_read_when_nobody_reads_any_more(
     assert 0 < len(fetched) < 40, "what was not begun is not read"
     again = ContentFingerprints(tmp_path / "cache/contents.json")
     assert all(again.of(file, lambda _: pytest.fail("it is known")) for file in fetched)
+
+
+@pytest.mark.parametrize(("kind", "offset"), [(VideoDataset, 0.5), (EvalDataset, 0.0)])
+def test_what_is_trained_has_the_offset_of_its_dataset(
+    tmp_path: Path, kind: type[VideoDataset | EvalDataset], offset: float
+) -> None:
+    keys: dict[str, Any] = {"timestep_sampling_offset": 0.5} if kind is VideoDataset else {}
+    dataset = kind(id="a", instance_data_dir="clips", cache_dir_vae="cache", **keys)
+    geometry = LatentGeometry(channels=16, spatial=8, temporal=4, patch=(1, 2, 2))
+    sizing = Sizing(96.0, "pixel")
+    rules = Rules(video=dataset.video, sizing=sizing, geometry=geometry, model_fps=16.0, minimum_image_size=0.0)
+    cache = ClipCache(dataset, TensorStore(tmp_path), lambda file: file.path, 1, rules, Draws(1), on_demand=False)
+    assert cache.sigma_offset == offset

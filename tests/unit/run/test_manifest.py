@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from helpers.clips import indexed_frames
 from helpers.quickstart import track
-from reeltune.config.datasets import Datasets, EvalDataset, TextEmbeds, VideoDataset, VideoOptions
+from reeltune.config.datasets import Datasets, EvalDataset, ImageDataset, TextEmbeds, VideoDataset, VideoOptions
 from reeltune.config.load import load_config
 from reeltune.config.root import Config
 from reeltune.contracts.clip import Manifest, ManifestRow, samples_of
+from reeltune.data.hold_out import held_out_names
 from reeltune.data.scan import UNREADABLE
 from reeltune.errors import DataError
 from reeltune.families.wan.variants import WAN_21
@@ -42,7 +44,9 @@ def config_of(**options: Any) -> Config:
     return load_config([], needed | {"resolution": 96} | options)
 
 
-def manifest_of(*videos: VideoDataset, held_out: tuple[EvalDataset, ...] = (), **options: Any) -> Manifest:
+def manifest_of(
+    *videos: VideoDataset | ImageDataset, held_out: tuple[EvalDataset, ...] = (), **options: Any
+) -> Manifest:
     text = TextEmbeds(id="t", cache_dir="text", caption_filter_list=FILTERS)
     datasets = Datasets(trained=videos, held_out=held_out, text=text)
     return make_manifest(config_of(**options), datasets, WAN_21, track)
@@ -192,3 +196,86 @@ def test_a_table_lists_the_files_and_their_captions(tmp_path: Path, clips: Path)
     assert rows[-1].sample is None
     assert rows[0].sample
     assert rows[0].sample.captions == ("one",)
+
+
+def test_a_picture_is_measured_like_a_clip(tmp_path: Path, clips: Path) -> None:
+    (tmp_path / "stills").mkdir()
+    Image.fromarray(indexed_frames(1, width=160, height=96)[0]).save(tmp_path / "stills/still.png")
+    (tmp_path / "stills/still.txt").write_text("a still")
+    add_clip(tmp_path / "stills", "clip")
+    measured = EvalDataset(**keys(tmp_path / "stills"))
+    rows = manifest_of(VideoDataset(**keys(clips)), held_out=(measured,), **MEASURED).held_out
+    frames = {sample.file.name: sample.placement.bucket.frames for sample in samples_of(rows)}
+    assert frames == {"clip.mp4": 5, "still.png": 1}
+    assert all(row.held_out for row in rows)
+
+
+SPLIT = {**MEASURED, "eval_split": 0.4}
+
+
+def test_a_file_is_trained_or_held_out_and_never_both(clips: Path) -> None:
+    whole = manifest_of(VideoDataset(**keys(clips)))
+    manifest = manifest_of(VideoDataset(**keys(clips)), **SPLIT)
+    held_out = held_out_names(["a.mp4", "b.mp4", "square.mp4"], 0.4)
+    assert {sample.file.name for sample in samples_of(manifest.held_out)} == held_out
+    assert sorted([*names(manifest.trained), *names(manifest.held_out)]) == names(whole.trained)
+    assert {row.dataset_id for row in manifest.held_out} == {"clips"}
+    assert [row.held_out for row in manifest.rows] == [False] * len(manifest.trained) + [True] * len(held_out)
+
+
+@pytest.mark.parametrize("selection", ["slide", "random", "uniform"])
+def test_of_a_held_out_file_the_first_window_alone_is_measured_with_every_seed(clips: Path, selection: Any) -> None:
+    video = VideoOptions(num_frames=5, frame_selection=selection, windows=2)
+    dataset = VideoDataset(**keys(clips, video=video, crop=True, crop_style="random"))
+    manifests = [manifest_of(dataset, **SPLIT, seed=seed) for seed in range(3)]
+    placements = [[sample.placement for sample in samples_of(one.held_out)] for one in manifests]
+    assert placements[0] == placements[1] == placements[2]
+    assert all(placement.frame_indices == (0, 1, 2, 3, 4) for placement in placements[0])
+    trained = {sample.file.name for sample in samples_of(manifests[0].trained)}
+    assert not trained & {sample.file.name for sample in samples_of(manifests[0].held_out)}
+    assert len(samples_of(manifests[0].trained)) == 2 * len(trained), "what is trained keeps its windows"
+
+
+def test_pictures_that_are_trained_are_split_too(tmp_path: Path) -> None:
+    folder = tmp_path / "stills"
+    folder.mkdir()
+    for name in "abcd":
+        Image.fromarray(indexed_frames(1, width=96, height=96)[0]).save(folder / f"{name}.png")
+        (folder / f"{name}.txt").write_text("a still")
+    places = {name: value for name, value in keys(folder).items() if name != "video"}
+    manifest = manifest_of(ImageDataset(**places), **SPLIT)  # pyright: ignore[reportArgumentType]
+    assert names(manifest.held_out)
+    assert len(names(manifest.trained)) + len(names(manifest.held_out)) == 4
+
+
+def test_regularisation_data_is_not_split(tmp_path: Path, clips: Path) -> None:
+    for name in "xyz":
+        add_clip(tmp_path / "priors", name)
+    priors = VideoDataset(**keys(tmp_path / "priors", is_regularisation_data=True))
+    manifest = manifest_of(VideoDataset(**keys(clips)), priors, **SPLIT)
+    assert {row.dataset_id for row in manifest.held_out} == {"clips"}
+
+
+def test_what_is_beyond_the_number_of_measured_clips_is_held_out_all_the_same(clips: Path) -> None:
+    for name in "cdefgh":
+        add_clip(clips, name)
+    manifest = manifest_of(VideoDataset(**keys(clips)), **SPLIT, num_eval_images=1)
+    held_out = held_out_names([f"{path.stem}.mp4" for path in clips.glob("*.mp4")], 0.4)
+    assert len(manifest.held_out) == len(held_out) > 1
+    assert len(samples_of(manifest.held_out)) == 1
+    assert not {row.path.name for row in manifest.trained} & held_out
+
+
+def test_a_single_file_cannot_be_split(tmp_path: Path) -> None:
+    add_clip(tmp_path / "one", "only")
+    with pytest.raises(DataError, match="eval_split is 0.4 and no file is held out"):
+        manifest_of(VideoDataset(**keys(tmp_path / "one")), **SPLIT)
+
+
+def test_one_dataset_alone_is_split_where_it_is_named(tmp_path: Path, clips: Path) -> None:
+    for name in "xyz":
+        add_clip(tmp_path / "more", name)
+    datasets = (VideoDataset(**keys(clips)), VideoDataset(**keys(tmp_path / "more")))
+    manifest = manifest_of(*datasets, **SPLIT, eval_dataset_id="more")
+    assert {row.dataset_id for row in manifest.held_out} == {"more"}
+    assert len([row for row in manifest.trained if row.dataset_id == "clips"]) == 3

@@ -62,3 +62,16 @@ def test_a_checkpoint_of_a_whole_model_holds_it_as_it_computes_twice(
     config = config_of(model_type="full", mixed_precision=mixed_precision, output_dir=str(tmp_path / "run"))
     room = checkpoint_room(config, weights=1_418_996_800, total_steps=100)
     assert room.size_bytes == room.count * 1_418_996_800 * each
+
+
+@pytest.mark.parametrize(("every", "best"), [(0, 0), (20, 1), (15, 2)])
+def test_the_best_step_needs_room_beside_the_checkpoints_kept(tmp_path: Path, every: int, best: int) -> None:
+    options: dict[str, Any] = {"checkpointing_steps": 10, "checkpoints_total_limit": 2}
+    config = config_of(**options, eval_steps_interval=every, output_dir=str(tmp_path / "run"))
+    room = checkpoint_room(config, weights=1000, total_steps=100)
+    # Two are kept, and a third while the oldest is still there; where the best shares the files of a checkpoint, only
+    # the older best one is without a twin.
+    assert (room.count, room.best) == (3 + best, best)
+    assert str(room) == {0: "3 checkpoints", 1: "4 checkpoints, 1 of them for the best step"}.get(
+        best, "5 checkpoints, 2 of them for the best step"
+    )

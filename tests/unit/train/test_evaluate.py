@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +13,20 @@ import torch
 from diffusers import UniPCMultistepScheduler, WanTransformer3DModel
 from torch import Tensor, nn
 
-from helpers.toy import BUCKET, Ears, Toy, toy_loop
+from helpers.held_out import BUCKET, CPU, Shelf, held_out
+from helpers.toy import Ears, Toy, toy_loop
 from reeltune.adapters.lora import attach_lora
 from reeltune.config.adapter import AdapterOptions
 from reeltune.contracts.batch import Batch, Noised
 from reeltune.contracts.clip import Bucket
 from reeltune.contracts.events import Evaluated, RunFinished, StepDone
-from reeltune.data.batches import Item, Stored
 from reeltune.families.wan.family import Wan
 from reeltune.objective.shift import Shift
 from reeltune.train.ema import Ema
-from reeltune.train.evaluate import Evaluation, Point, curve_of, noise_of, sampler_sigmas
-from reeltune.train.loop import Loop
+from reeltune.train.evaluate import Evaluation, noise_of, sampler_sigmas
+from reeltune.train.measurement import Point, curve_of
 from reeltune.train.schedule import Every
 from reeltune.train.state import TrainState
-
-CPU = torch.device("cpu")
-
-
-@dataclass
-class Shelf:
-    """Tensors by key, made on demand. asked: the keys that were read."""
-
-    shapes: dict[str, tuple[int, ...]]
-    asked: list[str] = field(default_factory=list)
-
-    def read(self, key: str) -> Tensor:
-        self.asked.append(key)
-        return torch.randn(self.shapes[key], generator=torch.Generator().manual_seed(sum(key.encode())))
-
-
-def held_out(latents: Shelf, keys: dict[str, Bucket]) -> list[Item]:
-    return [
-        Item(f"{key}.mp4", bucket, Stored(latents, key), key, (f"{key} first", f"{key} second"))
-        for key, bucket in keys.items()
-    ]
 
 
 def toy_evaluation(loop: Loop, *, every: int = 2, family: Toy | None = None) -> Evaluation:
@@ -133,7 +111,13 @@ def test_the_loss_is_the_formula_with_the_stock_model(
             expected[clip, sigma] = by_formula(stock, shelf.read(key), noise, text, sigmas[sigma])
         # Adapters multiplied beside the weights and merged into them differ by roundings of float32.
         assert event.loss == pytest.approx(expected.mean(), rel=1e-5)
-        np.testing.assert_allclose(event.curve, np.stack([sigmas, expected.mean(0)], 1), rtol=1e-5)
+        curve = np.array(event.curve)
+        np.testing.assert_allclose(curve[:, :2], np.stack([sigmas, expected.mean(0)], 1), rtol=1e-5)
+        # Errors are differences of losses near 3, and as uncertain as these.
+        np.testing.assert_allclose(curve[:, 2], expected.std(0, ddof=1) / np.sqrt(2), atol=3e-5)
+        # Of the clips' own means: more levels of one clip are no further clips.
+        assert event.standard_error == pytest.approx(expected.mean(1).std(ddof=1) / np.sqrt(2), abs=3e-5)
+        assert (event.error_over, event.clips) == ("clips", 2)
     assert events[0].loss != pytest.approx(events[1].loss, rel=1e-4)
 
 
@@ -165,7 +149,7 @@ def test_measuring_changes_nothing_of_training(tmp_path: Path, steps: int) -> No
     assert same(plain.state.weights(), measuring.state.weights())
     kinds = [(dataset, weights) for weights in ("raw", "ema") for dataset in ("one", "two")]
     assert [(event.step, event.dataset, event.weights) for event in ears.of(Evaluated)] == [
-        (step, *kind) for step in (2, 4, steps) for kind in kinds
+        (step, *kind) for step in (0, 2, 4, steps) for kind in kinds
     ]
 
 
@@ -224,7 +208,7 @@ def test_a_run_that_is_asked_to_stop_measures_nothing_more(tmp_path: Path) -> No
     loop.evaluation = toy_evaluation(loop)
     loop.stop_requested = lambda: loop.state.step == 4
     loop.run()
-    assert {event.step for event in ears.of(Evaluated)} == {2}
+    assert {event.step for event in ears.of(Evaluated)} == {0, 2}
     assert ears.heard[-1] == RunFinished(4, stopped=True)
 
 
@@ -244,4 +228,5 @@ def test_each_clip_has_its_own_noise() -> None:
 
 def test_a_curve_has_the_levels_of_all_clips() -> None:
     points = [Point(1.0, 4.0), Point(0.5, 1.0), Point(1.0, 2.0), Point(0.75, 5.0)]
-    assert curve_of(points) == ((1.0, 3.0), (0.75, 5.0), (0.5, 1.0))
+    # The values 4 and 2 differ by 2 from each other: a deviation of sqrt(2), over the root of two.
+    assert curve_of(points) == ((1.0, 3.0, pytest.approx(1.0)), (0.75, 5.0, None), (0.5, 1.0, None))

@@ -17,6 +17,7 @@ from reeltune.config.adapter import AdapterOptions
 from reeltune.contracts.batch import Batch, Noised
 from reeltune.contracts.events import StepDone
 from reeltune.families.wan.family import Wan
+from reeltune.train.clipping import Measured, measured
 from reeltune.train.loop import Loop
 from reeltune.train.optimizers import build_optimizer
 from reeltune.train.state import TrainState
@@ -32,11 +33,11 @@ def grads(loop: Loop, batches: Sequence[Batch]) -> dict[str, Tensor]:
     """Return the gradients of one step as they are before clipping."""
     found: dict[str, Tensor] = {}
 
-    def keep(parameters: Sequence[nn.Parameter]) -> Tensor:
+    def keep(parameters: Sequence[nn.Parameter]) -> Measured:
         found.update(
             {name: one.grad.clone() for name, one in loop.state.trained.trainable().items() if one.grad is not None}
         )
-        return torch.zeros(())
+        return measured(parameters)
 
     loop.clip = keep
     loop.train_step(batches)

@@ -139,7 +139,40 @@ def test_the_options_offer_every_curve_and_pass_on_all_that_shapes_it() -> None:
     options = OptimizationOptions(
         lr_scheduler="polynomial", learning_rate=3e-4, lr_end=2e-6, lr_warmup_steps=7, lr_power=1.5, lr_num_cycles=4
     )
-    assert schedule_of(options, 50) == Schedule("polynomial", 3e-4, 2e-6, 7, 50, power=1.5, cycles=4)
+    assert schedule_of(options, 50, samples=4) == Schedule("polynomial", 3e-4, 2e-6, 7, 50, power=1.5, cycles=4)
+
+
+@pytest.mark.parametrize(("warmup", "rising"), [(7, 7), (50, 0)])
+def test_an_optimizer_that_averages_instead_of_decaying_keeps_its_rate(warmup: int, rising: int) -> None:
+    options = OptimizationOptions(optimizer="adamw_schedulefree", lr_scheduler="cosine", lr_warmup_steps=warmup)
+    curve = schedule_of(options, 50, samples=1)
+    assert curve.effective_warmup == rising
+    assert {curve.rate(step) for step in range(rising, 50)} == {1e-4}
+
+
+FORMULAS: dict[str, Callable[[float], float]] = {
+    "constant": lambda progress: 1.0,
+    "constant_with_warmup": lambda progress: 1.0,
+    "linear": lambda progress: 1 - progress,
+    "polynomial": lambda progress: (1 - progress) ** 0.8,
+    "cosine": lambda progress: math.cos(math.pi * progress / 2) ** 2,
+    "sine": lambda progress: math.cos(math.pi * progress / 2),
+    "cosine_with_restarts": lambda progress: (
+        0.0 if progress == 1 else math.cos(math.pi * ((3 * progress + 1e-13) % 1) / 2) ** 2
+    ),
+}
+"""The share of the way from the end up to the peak, at a progress of the decay from 0 to 1, written in another way."""
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_every_curve_is_its_formula_at_every_step_wherever_a_run_starts(name: str) -> None:
+    warmup = 0 if name == "constant" else 12
+    for start in (0, 5, 60):  # a resumed run makes its schedule anew
+        curve = schedule(name, warmup=12, total=112, cycles=3)
+        for step in range(start, 112):
+            share = FORMULAS[name]((step - warmup) / (111 - warmup)) if step >= warmup else None
+            expected = 1e-3 * (step + 1) / warmup if share is None else 1e-5 + (1e-3 - 1e-5) * share
+            assert curve.rate(step) == pytest.approx(expected, rel=1e-10), step
 
 
 def test_constant_has_no_warm_up_and_constant_with_warmup_has() -> None:
@@ -207,9 +240,9 @@ def grads(parameters: list[nn.Parameter]) -> list[float]:
 def test_value_clamps_each_element_and_norm_scales_all() -> None:
     by_value, by_norm, measured = (gradients(3.0, -4.0, 0.5) for _ in range(3))
     norm = math.sqrt(9 + 16 + 0.25)
-    assert clipping("value", 1.0)(by_value).item() == pytest.approx(norm)
+    assert clipping("value", 1.0)(by_value).norm.item() == pytest.approx(norm)
     assert grads(by_value) == [1.0, -1.0, 0.5]
-    assert clipping("norm", 1.0)(by_norm).item() == pytest.approx(norm)
+    assert clipping("norm", 1.0)(by_norm).norm.item() == pytest.approx(norm)
     assert grads(by_norm) == pytest.approx([3 / norm, -4 / norm, 0.5 / norm], rel=1e-5)
-    assert clipping("norm", 0.0)(measured).item() == pytest.approx(norm)
+    assert clipping("norm", 0.0)(measured).norm.item() == pytest.approx(norm)
     assert grads(measured) == [3.0, -4.0, 0.5]

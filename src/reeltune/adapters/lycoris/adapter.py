@@ -19,7 +19,7 @@ from reeltune.adapters.lycoris.modules import lycoris_name
 from reeltune.adapters.lycoris.starting import start_module
 from reeltune.config.lycoris import LayerSettings
 from reeltune.errors import ConfigError
-from reeltune.modes import copy_all, holding
+from reeltune.modes import copy_all, holding, on_gradient
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,10 @@ class Lycoris:
 
     def moved(self) -> None:
         """Do nothing: each pass reads the tensors anew."""
+
+    def on_gradient(self, act: Callable[[nn.Parameter], None]) -> None:
+        """Have `act` called in each backward pass from now on: once with each trained tensor, its gradient whole."""
+        on_gradient(self.trainable(), act)
 
     @contextmanager
     def disabled(self) -> Iterator[None]:

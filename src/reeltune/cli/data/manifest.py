@@ -69,21 +69,17 @@ def _manifest(loaded: Loaded, *, decode: bool) -> Manifest:
     datasets = loaded.datasets
     return Manifest(
         tuple(decode_all(manifest.trained, datasets.trained, track)),
-        tuple(decode_all(manifest.held_out, datasets.held_out, track)),
+        tuple(decode_all(manifest.held_out, datasets.clips, track)),
     )
 
 
 def _look(loaded: Loaded) -> Manifest:
     """Look at every file. Raises DataError where too many captions are missing."""
-    from reeltune.contracts.clip import Manifest
     from reeltune.families import family_facts
     from reeltune.report.console import track
-    from reeltune.run.manifest import look_at_held_out, look_at_trained
+    from reeltune.run.manifest import look_at
 
-    config, datasets = loaded.config, loaded.datasets
-    facts = family_facts(config.model)
-    trained = look_at_trained(config, datasets, facts, track)
-    return Manifest(trained, look_at_held_out(config, datasets, facts, track))
+    return look_at(loaded.config, loaded.datasets, family_facts(loaded.config.model), track)
 
 
 def _check_place(table: Path, loaded: Loaded) -> None:

@@ -23,12 +23,10 @@ EXAMPLES = 3
 
 def manifest_lines(loaded: Loaded, manifest: Manifest, paper: Paper, *, name_all: bool) -> list[Text]:
     """Return the page. name_all: whether every file that is left out is named."""
-    own = by_dataset(manifest.rows)
     facts = family_facts(loaded.config.model)
     lines: list[Text] = []
-    for dataset in (one for one in loaded.datasets.clips if one.id in own):
+    for dataset, rows in _parts(loaded, manifest):
         rules = rules_of(dataset, loaded.config, facts)
-        rows = own[dataset.id]
         lines += [
             *heading(f"{dataset.id}, in {dataset.place}", paper),
             *sentence(_counts(rows, dataset), paper),
@@ -41,15 +39,24 @@ def manifest_lines(loaded: Loaded, manifest: Manifest, paper: Paper, *, name_all
     return [*lines, *sentence(_total(manifest.rows), paper, depth=0), *nothing]
 
 
+def _parts(loaded: Loaded, manifest: Manifest) -> Iterator[tuple[ClipDataset, list[ManifestRow]]]:
+    """Yield each dataset with its rows; what is trained of it and what is held out of it one after the other."""
+    trained, held_out = by_dataset(manifest.trained), by_dataset(manifest.held_out)
+    for dataset in loaded.datasets.clips:
+        for own in (trained, held_out):
+            if dataset.id in own:
+                yield dataset, own[dataset.id]
+
+
 def _counts(rows: Sequence[ManifestRow], dataset: ClipDataset) -> str:
     found, used = len(files_of(rows)), used_files(rows)
     windows = len(samples_of(rows))
     several = f" as {counted(windows, 'window')}" if windows > used else ""
-    return f"{counted(found, 'file')}: {used:,} used{several} ({_use(dataset)}), {found - used:,} left out"
+    return f"{counted(found, 'file')}: {used:,} used{several} ({_use(rows, dataset)}), {found - used:,} left out"
 
 
-def _use(dataset: ClipDataset) -> str:
-    if dataset.dataset_type == "eval":
+def _use(rows: Sequence[ManifestRow], dataset: ClipDataset) -> str:
+    if dataset.dataset_type == "eval" or any(row.held_out for row in rows):
         return "held out and measured"
     return "once an epoch" if dataset.times == 1 else f"{dataset.times} times an epoch"
 

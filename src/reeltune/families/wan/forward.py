@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from reeltune.contracts.batch import KeptTokens
+from reeltune.routing.moves import put_back, take
 
 Rotary = tuple[Float[Tensor, "_ _ 1 _"], Float[Tensor, "_ _ 1 _"]]
 """Cosines and sines of the positions (samples or 1, tokens, 1, head width)."""
@@ -40,7 +41,8 @@ def velocity(
     patches = transformer.patch_embedding(x_t)
     embedded_time, modulation, context, _ = transformer.condition_embedder(timestep, text)
     advance = _advance(transformer, context, modulation.unflatten(1, (6, -1)))
-    tokens = patches.flatten(2).transpose(1, 2).contiguous()
+    # Always a copy, as a route from the first block on writes over it; `contiguous` makes one only where it must.
+    tokens = patches.flatten(2).transpose(1, 2).clone(memory_format=torch.contiguous_format)
     tokens = _through_blocks(transformer.blocks, tokens, transformer.rope(x_t), kept=kept, advance=advance)
     return _unpatched(transformer, _head(transformer, tokens, embedded_time), patches.shape[2:])
 
@@ -59,8 +61,9 @@ def _through_blocks(
         assert done <= route.first <= route.last < len(blocks), route
         ids = route.ids.to(tokens.device, non_blocking=True)
         tokens = advance(blocks[done : route.first], tokens, rotary)
-        routed = advance(blocks[route.first : route.last + 1], _taken(tokens, ids), _positions(rotary, ids))
-        tokens = _put_back(tokens, routed, ids)
+        taken, tokens = take(tokens, ids)
+        routed = advance(blocks[route.first : route.last + 1], taken, _positions(rotary, ids))
+        tokens = put_back(tokens, routed, ids)
         done = route.last + 1
     return advance(blocks[done:], tokens, rotary)
 
@@ -77,23 +80,6 @@ def _advance(transformer: WanTransformer3DModel, context: Tensor, modulation: Te
         return tokens
 
     return advance
-
-
-def _taken(tokens: Float[Tensor, "B S E"], ids: Int64[Tensor, "B K"]) -> Float[Tensor, "B K E"]:
-    return tokens.flatten(0, 1).index_select(0, _rows(ids, tokens.shape[1])).unflatten(0, ids.shape)
-
-
-def _put_back(
-    tokens: Float[Tensor, "B S E"], routed: Float[Tensor, "B K E"], ids: Int64[Tensor, "B K"]
-) -> Float[Tensor, "B S E"]:
-    rows = _rows(ids, tokens.shape[1])
-    return tokens.flatten(0, 1).index_copy(0, rows, routed.flatten(0, 1)).view_as(tokens)
-
-
-def _rows(ids: Int64[Tensor, "B K"], length: int) -> Int64[Tensor, " BK"]:
-    """Return the places of tokens when the samples, of `length` tokens each, are laid one after the other."""
-    starts = length * torch.arange(len(ids), device=ids.device)
-    return (starts[:, None] + ids).flatten()
 
 
 def _positions(rotary: Rotary, ids: Int64[Tensor, "B K"]) -> Rotary:

@@ -20,7 +20,6 @@ from reeltune.estimate.adapters import lycoris_parameters
 from reeltune.estimate.flops import Recomputation, TrainedPart
 from reeltune.estimate.parameters import lora_parameters, parameters
 from reeltune.routing.plan import Segment, tokens_per_block
-from reeltune.run.manifest import measured_datasets
 from reeltune.run.plan import Plan, make_order, plain, segments_of
 from reeltune.run.rendering_plan import RenderingPlan
 from reeltune.run.trained_layers import lycoris_among, trained_among
@@ -82,19 +81,26 @@ class Basis:
         return [Bucket(video.width, video.height, self.rendering.frames) for video in self.rendering.videos]
 
     @cached_property
-    def measured(self) -> list[EvalDataset]:
-        """Return the held-out datasets whose loss is measured."""
-        return measured_datasets(self.config, self.datasets)
+    def measured(self) -> tuple[ClipDataset, ...]:
+        """Return the datasets of which something is held out and measured."""
+        rows = self.manifest.held_out if self.config.evaluation.eval_steps_interval else ()
+        names = {row.dataset_id for row in rows}
+        return tuple(dataset for dataset in self.datasets.clips if dataset.id in names)
 
     @property
     def used_datasets(self) -> tuple[ClipDataset, ...]:
         """Return the datasets whose files are looked at: those that are trained, then those that are measured."""
-        return (*self.datasets.trained, *self.measured)
+        return (*self.datasets.trained, *(one for one in self.measured if isinstance(one, EvalDataset)))
 
     @property
     def recomputation(self) -> Recomputation:
         """Return what the backward pass computes anew."""
         return "full" if self.config.training.gradient_checkpointing else "none"
+
+    @property
+    def recomputed_every(self) -> int:
+        """Return of how many blocks one is computed anew, where any is."""
+        return self.config.training.gradient_checkpointing_interval
 
     @property
     def value_bytes(self) -> int:

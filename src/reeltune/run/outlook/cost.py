@@ -101,7 +101,13 @@ def _micro_batches(basis: Basis) -> Iterator[tuple[float, Operations]]:
         count, tokens = float(group.samples) / basis.plan.batches_per_epoch, basis.tokens_by_block(group.bucket)
         yield (
             count,
-            step_operations(basis.dimensions, tokens, trained=basis.trained_part, recomputation=basis.recomputation),
+            step_operations(
+                basis.dimensions,
+                tokens,
+                trained=basis.trained_part,
+                recomputation=basis.recomputation,
+                every=basis.recomputed_every,
+            ),
         )
         # The base model is asked first what it would answer.
         if group.dataset in basis.priors:

@@ -1,4 +1,4 @@
-"""How the run goes in the outlook: its length, the learning rate along it, the noise levels, token routing, videos."""
+"""How the run goes in the outlook: its length, the learning rate along it, token routing, videos."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from fractions import Fraction
 
 from reeltune.contracts.outlook import (
     Length,
-    NoiseLevels,
     Rate,
     RateCurve,
     RenderOutlook,
@@ -15,11 +14,9 @@ from reeltune.contracts.outlook import (
 )
 from reeltune.estimate.flops import step_operations
 from reeltune.estimate.rare_work import times_due
-from reeltune.objective.shift import shift_of
-from reeltune.objective.timesteps import shift_sigma, sigma_distribution
 from reeltune.routing.plan import kept_tokens
 from reeltune.run.checkpoint_room import start_of
-from reeltune.run.notes import bucket_shift, rates_along, shift_in_words
+from reeltune.run.notes import rates_along
 from reeltune.run.outlook.basis import Basis
 from reeltune.run.plan import plain
 from reeltune.train.schedule import Schedule, schedule_of
@@ -51,7 +48,8 @@ def length_outlook(basis: Basis) -> Length:
 
 def rate_outlook(basis: Basis) -> RateCurve:
     """Return the learning rate along the run."""
-    schedule = schedule_of(basis.config.optimization, basis.plan.total_steps)
+    config = basis.config
+    schedule = schedule_of(config.optimization, basis.plan.total_steps, samples=config.training.samples_per_step)
     last = schedule.total - 1
     return RateCurve(
         name=schedule.name + _course_in_words(schedule),
@@ -71,30 +69,19 @@ def _course_in_words(schedule: Schedule) -> str:
     return ": full rate at once, then decay over the whole run" if forgone and decays else ""
 
 
-def noise_outlook(basis: Basis) -> NoiseLevels:
-    """Return how often which noise level is trained, on the largest bucket."""
-    objective = basis.config.objective
-    shift = bucket_shift(shift_of(objective), basis.largest, basis.facts)
-    edges = [
-        sigma_distribution(point / POINTS, scale=objective.flow_sigmoid_scale, shift=shift)
-        for point in range(POINTS + 1)
-    ]
-    rendered = basis.config.rendering.validation_flow_shift
-    return NoiseLevels(
-        shift=shift_in_words(basis.config, sorted(basis.samples), basis.facts),
-        median=shift_sigma(0.5, shift),
-        density=tuple(POINTS * (after - before) for before, after in zip(edges, edges[1:], strict=False)),
-        rendered_shift="the model's own" if rendered is None else f"shift {rendered:g}",
-    )
-
-
 def routing_outlook(basis: Basis) -> Routing | None:
     """Return what token routing does to the largest bucket; None when nothing is routed."""
     if not basis.segments or not basis.dimensions:
         return None
     tokens = basis.tokens(basis.largest)
     routed, plain = (
-        step_operations(basis.dimensions, seen, recomputation=basis.recomputation).total
+        step_operations(
+            basis.dimensions,
+            seen,
+            trained=basis.trained_part,
+            recomputation=basis.recomputation,
+            every=basis.recomputed_every,
+        ).total
         for seen in (basis.tokens_by_block(basis.largest), tokens)
     )
     return Routing(

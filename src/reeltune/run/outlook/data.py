@@ -13,9 +13,12 @@ from reeltune.run.rules import rules_of
 
 
 def dataset_outlooks(basis: Basis) -> tuple[DatasetOutlook, ...]:
-    """Return what becomes of each folder that is looked at, trained ones first."""
-    rows = by_dataset(basis.manifest.rows)
-    return tuple(_outlook(dataset, rows.get(dataset.id, []), basis) for dataset in basis.used_datasets)
+    """Return what becomes of each folder that is looked at, trained ones first; of one that is split, in two parts."""
+    trained, held_out = by_dataset(basis.manifest.trained), by_dataset(basis.manifest.held_out)
+    return (
+        *(_outlook(dataset, trained.get(dataset.id, []), basis, held_out=False) for dataset in basis.datasets.trained),
+        *(_outlook(dataset, held_out[dataset.id], basis, held_out=True) for dataset in basis.measured),
+    )
 
 
 def bucket_outlooks(basis: Basis) -> tuple[BucketOutlook, ...]:
@@ -26,12 +29,12 @@ def bucket_outlooks(basis: Basis) -> tuple[BucketOutlook, ...]:
     )
 
 
-def _outlook(dataset: ClipDataset, rows: Sequence[ManifestRow], basis: Basis) -> DatasetOutlook:
+def _outlook(dataset: ClipDataset, rows: Sequence[ManifestRow], basis: Basis, *, held_out: bool) -> DatasetOutlook:
     samples = samples_of(rows)
     return DatasetOutlook(
         id=dataset.id,
         folder=dataset.place,
-        held_out=dataset in basis.measured,
+        held_out=held_out,
         found=len(files_of(rows)),
         used=used_files(rows),
         windows=len(samples),

@@ -6,6 +6,7 @@ from collections import Counter
 
 from reeltune.contracts.clip import Bucket, samples_of
 from reeltune.contracts.outlook import EvaluationOutlook
+from reeltune.data.manifest import files_of
 from reeltune.estimate.rare_work import times_due
 from reeltune.run.outlook.basis import Basis
 
@@ -18,6 +19,8 @@ def evaluation_outlook(basis: Basis) -> EvaluationOutlook | None:
     return EvaluationOutlook(
         datasets=tuple(dataset.id for dataset in basis.measured),
         clips=_clips(basis).total(),
+        held_out=len(files_of(basis.manifest.held_out)),
+        pooled=basis.config.evaluation.eval_dataset_pooling,
         levels=basis.config.evaluation.eval_timesteps,
         passes=passes.total(),
         times=evaluation_times(basis),
@@ -25,8 +28,8 @@ def evaluation_outlook(basis: Basis) -> EvaluationOutlook | None:
 
 
 def evaluation_times(basis: Basis) -> int:
-    """Return how often the held-out clips are measured: at each interval, and at the end."""
-    return times_due(basis.config.evaluation.eval_steps_interval, basis.plan.total_steps)
+    """Return how often the held-out clips are measured: before the first step, at each interval, and at the end."""
+    return 1 + times_due(basis.config.evaluation.eval_steps_interval, basis.plan.total_steps)
 
 
 def passes_by_bucket(basis: Basis) -> Counter[Bucket]:
@@ -36,6 +39,5 @@ def passes_by_bucket(basis: Basis) -> Counter[Bucket]:
 
 
 def _clips(basis: Basis) -> Counter[Bucket]:
-    measured = {dataset.id for dataset in basis.measured}
-    held_out = samples_of(basis.manifest.held_out)
-    return Counter(sample.placement.bucket for sample in held_out if sample.dataset_id in measured)
+    rows = basis.manifest.held_out if basis.measured else ()
+    return Counter(sample.placement.bucket for sample in samples_of(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from reeltune.config.root import Config
 from reeltune.contracts.clip import Bucket
@@ -11,6 +12,7 @@ from reeltune.contracts.outlook import MemoryNeed
 from reeltune.estimate import memory
 from reeltune.estimate.memory import Amount, Part, Storage, TrainedWeights
 from reeltune.estimate.optimizers import state_bytes
+from reeltune.estimate.parameters import largest_tensor
 from reeltune.estimate.rebuilt import rebuilt_bytes
 from reeltune.run.outlook.basis import Basis
 from reeltune.run.trained_layers import lycoris_among
@@ -24,6 +26,7 @@ LESS: Mapping[str, tuple[str, ...]] = {
     "training": (
         "offload_during_startup=true",
         "gradient_checkpointing=true",
+        "gradient_checkpointing_interval=1",
         "train_batch_size",
         "resolution",
         "video.num_frames",
@@ -41,6 +44,9 @@ LESS: Mapping[str, tuple[str, ...]] = {
 DONE: Mapping[str, Callable[[Config], bool]] = {
     "offload_during_startup=true": lambda config: config.model.offload_during_startup,
     "gradient_checkpointing=true": lambda config: config.training.gradient_checkpointing,
+    "gradient_checkpointing_interval=1": lambda config: (
+        config.training.gradient_checkpointing_interval == 1 or not config.training.gradient_checkpointing
+    ),
     "train_batch_size": lambda config: config.training.train_batch_size == 1,
     "base_model_precision=int8-quanto": lambda config: config.model.base_model_precision != "no_change",
     "text_encoder_1_precision=int8-quanto": lambda config: config.model.text_encoder_1_precision != "no_change",
@@ -85,6 +91,7 @@ def _training(basis: Basis, size: Dimensions, bucket: Bucket, *, kept: tuple[Par
         storage=_storage(basis),
         trained=basis.trained_part,
         recomputation=basis.recomputation,
+        every=basis.recomputed_every,
         rebuilt=_rebuilt(basis),
         kept=kept,
     )
@@ -113,14 +120,21 @@ def _text_storage(basis: Basis) -> Storage:
 
 
 def _weights(basis: Basis, size: Dimensions) -> TrainedWeights:
-    states, average = state_bytes(basis.config.optimization.optimizer), 4 if basis.config.average.use_ema else 0
+    states, average = state_bytes(basis.config.optimization.optimizer), _average_bytes(basis.config)
     if basis.trained_part == "full":
-        return memory.whole_model(size, value_bytes=basis.value_bytes, states=states, average=average)
+        whole = memory.whole_model(size, value_bytes=basis.value_bytes, states=states, average=average)
+        released = basis.config.optimization.optimizer_release_gradients
+        return replace(whole, gradients=largest_tensor(size)) if released else whole
     return TrainedWeights(basis.trained_parameters or 0, states, average)
+
+
+def _average_bytes(config: Config) -> int:
+    """Return what the moving average takes of the GPU for each weight."""
+    return 4 if config.average.use_ema and config.average.ema_device == "accelerator" else 0
 
 
 def _rebuilt(basis: Basis) -> int:
     if basis.trained_part == "full" or basis.config.adapter.lora_type == "standard":
         return 0
     chosen = lycoris_among(basis.config, basis.base_layers, basis.facts)
-    return rebuilt_bytes(chosen, recomputed=basis.recomputation != "none")
+    return rebuilt_bytes(chosen, recomputed=basis.recomputation != "none", every=basis.recomputed_every)

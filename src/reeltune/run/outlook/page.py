@@ -9,16 +9,18 @@ from reeltune.contracts.progress import Track
 from reeltune.families import check_family, family_dimensions, family_facts, family_layers, family_locations
 from reeltune.machine.gpu import find_gpus
 from reeltune.run.depth import check_depth
+from reeltune.run.held_out_notes import held_out_notes
 from reeltune.run.manifest import make_manifest
 from reeltune.run.means import Means
 from reeltune.run.outlook.advice import model_notes, routing_notes, video_notes
 from reeltune.run.outlook.basis import Basis
 from reeltune.run.outlook.cost import cost_outlook
-from reeltune.run.outlook.course import length_outlook, noise_outlook, rate_outlook, render_outlook, routing_outlook
+from reeltune.run.outlook.course import length_outlook, rate_outlook, render_outlook, routing_outlook
 from reeltune.run.outlook.data import bucket_outlooks, dataset_outlooks
 from reeltune.run.outlook.disk import disk_outlook
 from reeltune.run.outlook.evaluation import evaluation_outlook
 from reeltune.run.outlook.memory import memory_outlook
+from reeltune.run.outlook.noise import noise_outlook
 from reeltune.run.outlook.trained import trained_outlook
 from reeltune.run.outlook.trained_notes import trained_notes
 from reeltune.run.plan import make_plan
@@ -60,6 +62,7 @@ def look_ahead(loaded: Loaded, means: Means, *, track: Track) -> Outlook:
     notes = [
         *loaded.notes,
         *(note for note in plan.notes if (note.kind, note.about) not in ON_THE_PAGE),
+        *held_out_notes(config, loaded.datasets, manifest),
         *means.notes,
         *model_notes(locations, basis),
         *trained_notes(basis),

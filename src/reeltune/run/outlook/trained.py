@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reeltune.config.scaled_rate import scaled_rate
 from reeltune.contracts.outlook import Trained
 from reeltune.estimate.flops import TrainedPart
 from reeltune.estimate.parameters import parameters, quantizable_parameters
@@ -31,7 +32,7 @@ def trained_outlook(basis: Basis) -> Trained:
         base_parameters=parameters(size) if size else None,
         precision=PRECISIONS[config.model.compute_type, basis.trained_part],
         quantized=_quantized(basis),
-        optimizer=f"{config.optimization.optimizer}, learning rate {config.optimization.learning_rate:g}",
+        optimizer=f"{config.optimization.optimizer}, learning rate {_rate(basis):g}",
         average=_average(basis),
     )
 
@@ -42,12 +43,17 @@ def _where(basis: Basis) -> str:
     return layers_in_words(basis.layers, basis.facts, blocks=basis.dimensions.layers)
 
 
+def _rate(basis: Basis) -> float:
+    return scaled_rate(basis.config.optimization, basis.config.training.samples_per_step)
+
+
 def _average(basis: Basis) -> str:
     average = basis.config.average
     if not average.use_ema:
         return ""
     updated = f"every {average.ema_update_interval} steps" if average.ema_update_interval > 1 else "every step"
-    return f"EMA, decay up to {average.ema_decay:g}, updated {updated}"
+    place = ", in the memory of the host" if average.ema_device == "cpu" else ""
+    return f"EMA, decay up to {average.ema_decay:g}, updated {updated}{place}"
 
 
 def _quantized(basis: Basis) -> str:
