@@ -2,8 +2,8 @@
 
 The prediction is `reeltune.estimate`'s, from operations, with this machine's own rates: attention's, measured by itself
 in the same turns at full length; and that of all the rest, which grows with the tokens, from what the plain step takes
-besides attention. No routed step goes into it. The transformer is Wan-shaped with random weights, float32, with gradient
-checkpointing and a LoRA.
+besides attention. No routed step goes into it. The transformer is Wan-shaped with random weights, float32, with
+gradient checkpointing and a LoRA. On a machine that others use too, `--clock cpu` counts this process's own seconds.
 
     python benchmarks/bench_tread.py --write benchmarks/results/cpu-tread.md
 """
@@ -17,6 +17,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,6 +59,8 @@ CONFIGURATIONS = {
     "0.5 over 1 to -2": routes((0.5, 1, -2)),
 }
 """The two of SimpleTuner's quickstart, and one for speed."""
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 PLAIN, FORWARD, BOTH = "plain", "attention, forward", "attention, forward and backward"
 
@@ -119,9 +122,9 @@ def rates(size: Dimensions, tokens: int, times: dict[str, list[float]]) -> GpuSp
     operations = step_operations(size, tokens)
     one_forward = attention_forward(size, tokens) / size.layers
     attention = Operations(0, operations.attention_forward, operations.attention_backward)
-    known = GpuSpeed("CPU", 0, 1, one_forward / forward, 2.5 * one_forward / (both - forward))
+    known = GpuSpeed("CPU", 0.0, 1.0, one_forward / forward, 2.5 * one_forward / (both - forward))
     rest = operations.linear / (plain - lower_bound_s(attention, known))
-    return GpuSpeed("CPU", 0, rest, known.attention_forward, known.attention_backward)
+    return GpuSpeed("CPU", 0.0, rest, known.attention_forward, known.attention_backward)
 
 
 def main() -> None:
@@ -135,7 +138,8 @@ def main() -> None:
     steps = {PLAIN: step_of(size, bucket, ())}
     steps |= {name: step_of(size, bucket, those) for name, those in segments.items()}
     steps |= {FORWARD: attention_of(size, tokens, backward=False), BOTH: attention_of(size, tokens, backward=True)}
-    times = take_turns(steps, torch.device("cpu"), warmup=1, steps=arguments.steps)
+    clock = CLOCKS[arguments.clock]
+    times = take_turns(steps, torch.device("cpu"), warmup=1, steps=arguments.steps, clock=clock)
     speed = rates(size, tokens, times)
     plain = lower_bound_s(step_operations(size, tokens), speed)
     rows = []
@@ -148,7 +152,7 @@ def main() -> None:
             f"| {name} | {statistics.median(times[name]):.2f} | {middle:.3f} ({low:.3f} to {high:.3f}) | "
             f"{predicted:.3f} | {100 * (middle / predicted - 1):+.1f} % | {1 / middle:.2f}x |"
         )
-    report = section(size, tokens, times, rows, speed)
+    report = section(size, tokens, times, rows=rows, speed=speed)
     print(report)
     if arguments.write:
         arguments.write.parent.mkdir(parents=True, exist_ok=True)
@@ -156,9 +160,7 @@ def main() -> None:
             file.write(report + "\n")
 
 
-def section(
-    size: Dimensions, tokens: int, times: dict[str, list[float]], rows: list[str], speed: GpuSpeed
-) -> str:
+def section(size: Dimensions, tokens: int, times: dict[str, list[float]], *, rows: list[str], speed: GpuSpeed) -> str:
     """Return the measurement as a section of Markdown."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], text=True, capture_output=True, check=False).stdout
     giga = [f"{rate / 1e9:.1f}" for rate in (speed.linear, speed.attention_forward, speed.attention_backward)]
@@ -169,7 +171,7 @@ def section(
         f"- commit {commit.strip()}, {datetime.now(UTC):%Y-%m-%d}",
         f"- `python {shlex.join(['benchmarks/bench_tread.py', *sys.argv[1:]])}`",
         f"- a plain step: {statistics.median(times[PLAIN]):.2f} s, median of {len(times[PLAIN])}",
-        f"- rates, GFLOP/s: attention forward {giga[1]}, backward {giga[2]}; all the rest, by its linear layers {giga[0]}",
+        f"- GFLOP/s: attention forward {giga[1]}, backward {giga[2]}; all the rest, by its linear layers, {giga[0]}",
         "",
         "| dropped | s a step | of the plain step: median (quartiles) | predicted | off by | faster |",
         "|---|---|---|---|---|---|",
@@ -186,6 +188,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=256, help="pixels")
     parser.add_argument("--frames", type=int, default=61)
     parser.add_argument("--steps", type=int, default=5, help="turns that are counted")
+    parser.add_argument("--clock", choices=sorted(CLOCKS), default="wall")
     parser.add_argument("--write", type=Path, help="file that the measurement is appended to")
     return parser.parse_args()
 

@@ -36,6 +36,7 @@ FOREVER = 10**6
 """Steps; more than any benchmark takes."""
 
 Step = Callable[[], None]
+Clock = Callable[[], float]
 
 
 def reeltune_step(
@@ -104,23 +105,25 @@ def bare_step(transformer: WanTransformer3DModel, batch: Batch, *, rank: int, dt
     return step
 
 
-def take_turns(loops: Mapping[str, Step], device: torch.device, *, warmup: int, steps: int) -> dict[str, list[float]]:
+def take_turns(
+    loops: Mapping[str, Step], device: torch.device, *, warmup: int, steps: int, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
     """Return the seconds of each step of all loops, taken in turn, so that a busy machine slows all alike."""
     times: dict[str, list[float]] = {name: [] for name in loops}
     for number in range(warmup + steps):
         # Who goes first changes, so that nobody profits from another's warm caches.
         for name in sorted(loops, reverse=bool(number % 2)):
-            times[name].append(timed(loops[name], device))
+            times[name].append(timed(loops[name], device, clock))
     return {name: seconds[warmup:] for name, seconds in times.items()}
 
 
-def timed(step: Step, device: torch.device) -> float:
+def timed(step: Step, device: torch.device, clock: Clock = time.perf_counter) -> float:
     """Return the seconds that a step takes until the device is done with it."""
-    started = time.perf_counter()
+    started = clock()
     step()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 class NoFiles:

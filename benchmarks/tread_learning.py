@@ -115,7 +115,7 @@ def picture(curves: dict[float, tuple[Curve, Curve]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--interval", type=int, default=50)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--draw", type=Path, help="SVG file that the curves are drawn in")

@@ -119,6 +119,7 @@ def test_the_benchmark_of_the_loop_itself_runs() -> None:
     assert "ratio: median" in outcome.stdout
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_token_routing_measures_and_predicts_every_configuration(tmp_path: Path) -> None:
     report = tmp_path / "tiny.md"
     words = ("--heads", "1", "--head-width", "16", "--ffn", "32", "--side", "64", "--frames", "5", "--steps", "2")

@@ -139,3 +139,16 @@ def test_dropped_tokens_are_what_they_were_before_the_route() -> None:
     # Routed around every block, a token's answer depends on its own patch alone, and none of those was changed.
     same = (before == after).all(dim=1, keepdim=True)
     assert torch.equal(same, pixels)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "recomputed"])
+def test_what_is_learnt_is_the_same_when_nothing_before_the_route_has_a_gradient(checkpointing: bool) -> None:
+    transformer, kept = make_transformer(adapted=True), choose(Segment(0, 2, 0.5), Segment(3, 4, 0.25))
+    if checkpointing:
+        transformer.enable_gradient_checkpointing()
+    output, gradients = answer(transformer, kept)
+    transformer.zero_grad()
+    alone = velocity(transformer, *inputs(), kept)
+    alone.square().mean().backward()
+    found = {name: p.grad for name, p in transformer.named_parameters() if p.grad is not None}
+    assert_same((alone.detach(), found), (output, {name: g for name, g in gradients.items() if name != "x_t"}))

@@ -54,7 +54,10 @@ def learn(place: Path, run: str, *words: str) -> list[dict[str, float]]:
     assert ending.returncode == 0, ending.stderr
     lines = (place / run / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()
     return [
-        {clip["id"]: sum(loss for _, loss in clip["losses"]) / len(clip["losses"]) for clip in json.loads(line)["clips"]}
+        {
+            clip["id"]: sum(loss for _, loss in clip["losses"]) / len(clip["losses"])
+            for clip in json.loads(line)["clips"]
+        }
         for line in lines
     ]
 

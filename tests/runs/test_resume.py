@@ -40,6 +40,9 @@ def assert_same(run: TinyRun, other: TinyRun) -> None:
     """Compare every loss, and every tensor of the last checkpoint: adapter, average, optimizer."""
     assert run.losses() == other.losses()
     assert len(run.losses()) == 20
+    last, others_last = (each.events("StepDone")[-1] for each in (run, other))
+    # Running means over all steps: a run that goes on takes those before it from the journal.
+    assert last["loss_by_sigma"] == others_last["loss_by_sigma"]
     for name in ("trainable", "ema", "optimizer", "pytorch_lora_weights", "ema/pytorch_lora_weights"):
         one, two = (load_file(each.folder / f"checkpoint-20/{name}.safetensors") for each in (run, other))
         assert one.keys() == two.keys()

@@ -52,8 +52,8 @@ class ReportingOptions(Section):
     )
     resume_from_checkpoint: str | Literal[False] | None = option(
         "latest",
-        'Which checkpoint to continue from: latest, a name such as checkpoint-1000, or "" to start afresh (a run that '
-        "is already in output_dir is then moved aside).",
+        "Which checkpoint to continue from: latest, a name such as checkpoint-1000, best for the one with the lowest "
+        'held-out loss, or "" to start afresh (a run that is already in output_dir is then moved aside).',
     )
     checkpointing_steps: int = option(
         500,

@@ -261,7 +261,10 @@ SNIPPETS = (
             Row({"attention_mechanism": "sageattention"}, "As above: for videos, inside the transformer only."),
             Row({"sageattention_usage": "training"}, "Its kernels have no backward pass, so it is refused."),
             Row({"validation_noise_scheduler": "unipc"}, "The page's default; euler uses beta-distributed levels."),
-            Row({"masked_loss_probability": 0.5}, "The page advises against it for Wan; conditioning_data of a dataset names masks."),
+            Row(
+                {"masked_loss_probability": 0.5},
+                "The page advises against it for Wan; conditioning_data of a dataset names masks.",
+            ),
             Row(
                 {"crop": True, "crop_aspect": "random", "crop_aspect_buckets": [0.5625, 1.0, 1.7778]},
                 "One of the shapes is drawn for each clip; without crop, clips keep their own.",

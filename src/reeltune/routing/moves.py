@@ -1,7 +1,7 @@
 """Move a part of the tokens aside and back in place: what is read and written grows with the tokens that are moved.
 
-`take` and `put_back` are a pair. Between them nobody else uses the tokens; after them the tokens are the same memory with
-other rows. The gradient goes the same way backward: rows out, rows back, in the buffer in which it arrived.
+`take` and `put_back` are a pair. Between them nobody else uses the tokens; after them the tokens are the same memory
+with other rows. The gradient goes the same way backward: rows out, rows back, in the buffer in which it arrived.
 
 A gradient that arrives may be shared, for one addition hands the same buffer to both of its sides. Then it is copied
 first, which is one more pass over all tokens. The blocks of Wan add up two contributions to their input and norms make
@@ -123,4 +123,5 @@ def _holders_of_one() -> Holders:
 def _holders(tensor: Tensor) -> Holders:
     """Return by how many a tensor, its memory and its Python object are held: what autograd itself goes by."""
     storage = tensor.untyped_storage()
-    return tensor._use_count(), torch._C._storage_Use_Count(storage._cdata), sys.getrefcount(tensor)
+    uses = tensor._use_count()  # pyright: ignore[reportAttributeAccessIssue]
+    return uses, torch._C._storage_Use_Count(storage._cdata), sys.getrefcount(tensor)

@@ -94,9 +94,7 @@ def assemble(
         audience=audience,
         stop_requested=stop_requested,
         evaluation=make_evaluation(config, family=family, transformer=transformer, prepared=prepared, device=device),
-        watch=make_watch(
-            config, family.facts, trained=attached.trained, transformer=transformer, device=device
-        ),
+        watch=make_watch(config, family.facts, trained=attached.trained, transformer=transformer, device=device),
     )
 
 

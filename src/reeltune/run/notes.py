@@ -27,9 +27,7 @@ def plan_notes(
     return [
         *(note for dataset in datasets.clips for note in _length_of_samples(dataset, facts)),
         *_length_notes(config, rows),
-        *_schedule_notes(
-            schedule_of(config.optimization, total_steps, samples=config.training.samples_per_step)
-        ),
+        *_schedule_notes(schedule_of(config.optimization, total_steps, samples=config.training.samples_per_step)),
         *optimizer_notes(config),
         *optimization_notes(config),
         *_clip_notes(config),

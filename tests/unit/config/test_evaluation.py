@@ -26,9 +26,7 @@ def clips(name: str, kind: str = "eval", **more: Any) -> dict[str, Any]:
 def load(folder: Path, entries: list[dict[str, Any]], **options: Any) -> Loaded:
     text = {"id": "text", "dataset_type": "text_embeds", "cache_dir": "cache/text"}
     (folder / "c.json").write_text(json.dumps(NEEDED | options), encoding="utf-8")
-    (folder / "data.json").write_text(
-        json.dumps([clips("films", "video"), *entries, text]), encoding="utf-8"
-    )
+    (folder / "data.json").write_text(json.dumps([clips("films", "video"), *entries, text]), encoding="utf-8")
     return load_run([folder / "c.json"], {}, find_datasets=lambda name: (folder / name, []))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from reeltune.families.wan.family import Wan
 from reeltune.objective.shift import Shift
 from reeltune.train.ema import Ema
 from reeltune.train.evaluate import Evaluation, noise_of, sampler_sigmas
+from reeltune.train.loop import Loop
 from reeltune.train.measurement import Point, curve_of
 from reeltune.train.schedule import Every
 from reeltune.train.state import TrainState

@@ -24,10 +24,11 @@ def told(folder: Path, team: Team, *, fails_at: int = 0) -> list[Evaluated]:
 
 def one_of_two(rank: int, folder: Path) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2)
+    alone = told(folder / f"alone-{rank}", ALONE)
     whole = told(folder / str(rank), Team(rank, 2))
     # The second one fails at its only clip of the first dataset: the other hears of it and does not wait.
     broken = told(folder / f"broken-{rank}", Team(rank, 2), fails_at=2 if rank else 0)
-    (folder / f"{rank}.pickle").write_bytes(pickle.dumps((whole, broken)))
+    (folder / f"{rank}.pickle").write_bytes(pickle.dumps((alone, whole, broken)))
     distributed.destroy_process_group()
 
 
@@ -48,14 +49,13 @@ def test_two_processes_find_the_same_bits_as_one_and_the_first_writes_them(tmp_p
     team = [context.Process(target=one_of_two, args=(rank, tmp_path)) for rank in range(2)]
     for process in team:
         process.start()
-    expected = told(tmp_path / "alone", ALONE)
     for process in team:
         process.join(300)
         assert process.exitcode == 0
-    assert [event.clips for event in expected] == [3, 1]
     for rank in range(2):
-        whole, broken = pickle.loads((tmp_path / f"{rank}.pickle").read_bytes())
-        assert whole == expected
+        alone, whole, broken = pickle.loads((tmp_path / f"{rank}.pickle").read_bytes())
+        assert [event.clips for event in alone] == [3, 1]
+        assert whole == alone
         assert broken == []
-    assert (tmp_path / "0" / FILE_NAME).read_bytes() == (tmp_path / "alone" / FILE_NAME).read_bytes()
+    assert (tmp_path / "0" / FILE_NAME).read_bytes() == (tmp_path / "alone-1" / FILE_NAME).read_bytes()
     assert not (tmp_path / "1" / FILE_NAME).exists()
