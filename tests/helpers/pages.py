@@ -15,6 +15,7 @@ PAGES = (
     ROOT / "docs/quickstart.md",
     ROOT / "docs/data.md",
     ROOT / "docs/adapters.md",
+    ROOT / "docs/training.md",
     ROOT / "docs/evaluation.md",
     ROOT / "docs/tread.md",
     ROOT / "docs/install.md",

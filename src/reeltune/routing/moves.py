@@ -31,7 +31,7 @@ def take(
     tokens: contiguous, no view of another tensor, and not needed in another place; their memory is written over later.
     ids: of different tokens within a sample.
     """
-    _holders_of_one()  # Now: learning it takes a backward pass, and in the midst of one it would be late.
+    _holders_of_one(tokens.device)  # Now: learning it takes a backward pass, and in the midst of one it would be late.
     taken, tokens = _Take.apply(tokens, rows(ids, tokens.shape[1]))
     return taken.unflatten(0, ids.shape), tokens
 
@@ -66,7 +66,7 @@ class _Take(Function):
     @once_differentiable
     def backward(ctx: Any, taken: Tensor, tokens: Tensor) -> tuple[Tensor, None]:
         (places,) = ctx.saved_tensors
-        alone = tokens.is_contiguous() and _holders(tokens) == _holders_of_one()
+        alone = tokens.is_contiguous() and _holders(tokens) == _holders_of_one(tokens.device)
         own = tokens if alone else tokens.clone(memory_format=torch.contiguous_format)
         own.flatten(0, 1).index_copy_(0, places, taken)
         return own, None
@@ -108,15 +108,16 @@ class _Watch(Function):
 
 
 @functools.cache
-def _holders_of_one() -> Holders:
+def _holders_of_one(device: torch.device) -> Holders:
     """Return by how many a gradient is held in `_Take.backward` when it is nobody else's.
 
-    Learnt once from a gradient of one number: it differs between versions of Python and torch.
+    Learnt once from a gradient of one number: it differs between versions of Python and torch, and may between the
+    threads in which devices go backward.
     """
     found: list[Holders] = []
     with torch.enable_grad():
         # A product, whose gradient is a new tensor.
-        (2 * _Watch.apply(torch.ones(1, requires_grad=True), found)).sum().backward()
+        (2 * _Watch.apply(torch.ones(1, device=device, requires_grad=True), found)).sum().backward()
     return found[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import WanTransformer3DModel
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -131,7 +132,7 @@ def test_torch_counts_the_same_for_what_is_recomputed() -> None:
             answer.sum().backward()
         return counter.get_total_flops()
 
-    transformer = transformer.to("meta").train()
+    nn.Module.to(transformer, device="meta").train()
     plain, none = counted(), step_operations(size, 3 * 64, trained="full", recomputation="none").total
     for every in (1, 2):
         recompute_blocks(transformer, "blocks", every=every)
