@@ -82,6 +82,7 @@ def test_both_loops_train_the_same_tensors_at_finite_loss(monkeypatch: pytest.Mo
     assert trained[0][2] == {torch.float32}
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_real_sizes_writes_its_report(tmp_path: Path) -> None:
     report = tmp_path / "results/tiny.md"
     words = ("--tiny", "--steps", "2", "--warmup", "1", "--peak-tflops", "0.5", "--write", str(report))
@@ -104,6 +105,7 @@ def test_without_a_gpu_it_says_what_it_needs_in_one_sentence() -> None:
     assert said == "bench_wan.py needs a CUDA GPU; --tiny runs the same code on the CPU, as a test."
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_the_data_path_measures_every_part() -> None:
     outcome = run_benchmark("bench_data.py", "--tiny")
     assert outcome.returncode == 0, outcome.stderr

@@ -39,6 +39,7 @@ def test_fills_killed_at_50_moments_and_two_at_once_end_as_a_clean_one(tmp_path:
     assert outcome["died"] > 20
 
 
+@pytest.mark.slow
 def test_the_whole_of_prepare_survives_being_killed(tiny_example: Path, tmp_path: Path) -> None:
     clips, model = (str(tiny_example / "output/tiny" / name) for name in ("clips", "model"))
     config = {

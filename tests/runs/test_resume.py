@@ -75,15 +75,6 @@ def test_stopped_politely_and_continued(unbroken: TinyRun, finished: TinyRun, tm
     assert_same(run, unbroken)
 
 
-def test_rendering_does_not_disturb_training(unbroken: TinyRun, finished: TinyRun, tmp_path: Path) -> None:
-    run = copy_prepared(finished.place, tmp_path)
-    ending = reeltune_here(*WORDS, "validation_steps=3", cwd=run.place)
-    assert ending.returncode == 0, ending.stderr
-    rendered = [event["weights"] for event in run.events("SampleRendered")]
-    assert (rendered.count("base"), len(rendered)) == (1, 8)
-    assert_same(run, unbroken)
-
-
 def test_a_fresh_start_moves_the_earlier_run_aside(unbroken: TinyRun, finished: TinyRun, tmp_path: Path) -> None:
     run = copy_prepared(finished.place, tmp_path)
     short = (*WORDS, "max_train_steps=2", "validation_prompt=")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from reeltune.contracts.checkpoints import name_of, steps_in
+from reeltune.contracts.checkpoints import BEST, name_of, steps_in
 from reeltune.contracts.outcome import Outcome, ResultKind
 
 
@@ -38,6 +38,15 @@ WORDS: Mapping[ResultKind, Words] = {
         "copy the model for ComfyUI to models/diffusion_models there",
     ),
 }
+
+
+_RECORDS = (
+    ("best checkpoint", BEST),
+    ("held-out loss, drawn", "evaluation.png"),
+    ("each clip, used or not", "manifest.jsonl"),
+    ("losses and events", "events.jsonl"),
+)
+"""What else a run may leave, by what it is called."""
 
 
 def last_screen(outcome: Outcome, command: str) -> str:
@@ -75,7 +84,7 @@ def _places(folder: Path, result: Path, words: Words) -> Iterator[tuple[str, str
     if steps := steps_in(folder):
         *older, newest = steps
         yield "newest checkpoint", f"{folder / name_of(newest)}" + f" ({len(older)} older)" * bool(older)
-    for name, file in (("each clip, used or not", "manifest.jsonl"), ("losses and events", "events.jsonl")):
+    for name, file in _RECORDS:
         if (folder / file).exists():
             yield name, str(folder / file)
 

@@ -219,15 +219,18 @@ def _keeping(config: Config, datasets: Datasets, plan: Plan, publisher: Publishe
         "config.json": config.flat(),
         "plan.json": plan.record(),
         ADAPTER_RECORD: adapter_record(config),
-        "data.json": {"fingerprint": prepared.fingerprint, "drawn": _drawn(datasets)},
+        "data.json": {"fingerprint": prepared.fingerprint, "drawn": _drawn(datasets), "offsets": _offsets(datasets)},
     }
     return Keeping(checkpoints_of(config), results, records)
 
 
 def _drawn(datasets: Datasets) -> dict[str, dict[str, object]]:
-    """Return what decides, beside the clips themselves, which of them a step is given, and how."""
-    names = (
-        *("repeats", "probability", "is_regularisation_data", "vae_cache_clear_each_epoch"),
-        "timestep_sampling_offset",
-    )
+    """Return what decides, beside the clips themselves, which of them a step is given."""
+    names = ("repeats", "probability", "is_regularisation_data", "vae_cache_clear_each_epoch")
     return {dataset.id: {name: getattr(dataset, name) for name in names} for dataset in datasets.trained}
+
+
+def _offsets(datasets: Datasets) -> dict[str, float]:
+    """Return how far datasets move their noise levels; only those that do."""
+    moved = {dataset.id: dataset.timestep_sampling_offset for dataset in datasets.trained}
+    return {name: offset for name, offset in moved.items() if offset}

@@ -14,6 +14,7 @@ from reeltune.run.checkpoint_room import start_of
 
 _OTHER_TENSORS = "the saved tensors are those of the other kind"
 _OTHER_LAYERS = "the saved adapter sits on other layers"
+_OTHER_SPLIT = "files would be measured that were trained before, or the other way round"
 
 FIXED = {
     "model_family": "the saved adapter belongs to the other family",
@@ -25,6 +26,11 @@ FIXED = {
     "use_dora": _OTHER_TENSORS,
     "lora_blocks": _OTHER_LAYERS,
     "optimizer": "the saved state belongs to the other optimizer",
+    **dict.fromkeys(
+        ("optimizer_config", "optimizer_beta1", "optimizer_beta2", "adam_weight_decay", "adam_epsilon"),
+        "the saved optimizer goes on with the settings that it was saved with",
+    ),
+    **dict.fromkeys(("eval_split", "eval_dataset_id"), _OTHER_SPLIT),
 }
 """Options that what is saved depends on, with the reason why they cannot change in the middle of a run."""
 
@@ -113,4 +119,6 @@ def _problem(name: str, then: Any, now: Any, reason: str) -> str:
 
 
 def _unused(config: Config) -> set[str]:
-    return {name for names, _ in inert_adapter_options(config) for name in names}
+    """Return what may change after all: nothing that is saved depends on it in this configuration."""
+    unused = {name for names, _ in inert_adapter_options(config) for name in names}
+    return unused if config.evaluation.eval_split else {*unused, "eval_dataset_id"}

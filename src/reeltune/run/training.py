@@ -220,11 +220,14 @@ def _told_differences(loop: Loop, config: Config, start: int) -> list[str]:
         changes_since(config, record_of(folder, start, "config.json"))
         | content_changes_since(config, record_of(folder, start, ADAPTER_RECORD))
     )
-    if record_of(folder, start, "data.json") != loop.keeping.records["data.json"]:
+    then, now = record_of(folder, start, "data.json"), loop.keeping.records["data.json"]
+    if any(then.get(part) != now[part] for part in ("fingerprint", "drawn")):
         lines.append(
             "the clips or captions have changed since the checkpoint, or their masks, or how often they are drawn: "
             "their order is a new one from here"
         )
+    if (before := then.get("offsets", {})) != now["offsets"]:
+        lines.append(f"changed since the checkpoint: timestep_sampling_offset: {before} -> {now['offsets']}")
     return lines
 
 

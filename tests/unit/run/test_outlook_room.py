@@ -50,8 +50,8 @@ def test_disk_space_is_what_will_be_written(tmp_path: Path) -> None:
         "encoded clips in b": 5 * SQUARE_BYTES,
         "encoded clips in h": 2 * LARGE_BYTES,
         "encoded captions in text": (4 + 8 + 2) * 4096 * 2,
-        # The weights, in two further layouts, and Adam's two moments.
-        "1 checkpoint in run": ADAPTER * (3 * 4 + 8),
+        # The weights, in two further layouts, and Adam's two moments; beside the last one the best, old and new.
+        "3 checkpoints, 2 of them for the best step in run": 3 * ADAPTER * (3 * 4 + 8),
     }
     (free,) = {need.free_bytes for need in disk_outlook(basis)}
     assert free == pytest.approx(free_bytes(tmp_path), rel=0.1)

@@ -55,6 +55,9 @@ def refusal(config: Config) -> str:
             "linear_alpha was 1.0 and is now 2.0: the saved weights",
         ),
         (LYCORIS, {"lycoris_config": LOKR | {"apply_preset": {"target_name": ["proj_out"]}}}, "apply_preset was {"),
+        ({}, {"adam_weight_decay": 0.5}, "goes on with the settings that it was saved with"),
+        ({"eval_steps_interval": 9}, {"eval_split": 0.1}, "files would be measured that were"),
+        ({"eval_split": 0.1, "eval_steps_interval": 9}, {"eval_dataset_id": "a"}, "files would be measured that were"),
     ],
 )
 def test_what_the_saved_tensors_depend_on_cannot_change(
@@ -71,6 +74,7 @@ def test_what_the_saved_tensors_depend_on_cannot_change(
     ("then", "now"),
     [
         ({}, {"lora_dropout": 0.1}),
+        ({"eval_steps_interval": 9}, {"eval_dataset_id": "held"}),
         ({}, {"peft_lora_target_modules": ["attention"]}),
         ({}, {"init_lora": "other.safetensors"}),
         # What nothing depends on may change.
