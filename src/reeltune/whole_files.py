@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,22 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     draft.mkdir()
     try:
         yield draft
-        if folder.exists():
-            folder.rename(old)
-        draft.rename(folder)
+        _change_places(draft, folder, old)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _change_places(draft: Path, folder: Path, old: Path) -> None:
+    """Give a folder its name, and what had it another; as it was when that fails."""
+    if folder.exists():
+        folder.rename(old)
+    try:
+        draft.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
 
 
 LARGE_BYTES = 1_000_000
@@ -114,3 +125,23 @@ def unused_name(path: Path) -> Path:
     """Return the path itself where nothing has that name yet, else with the first free number behind it."""
     numbered = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
     return next(name for name in itertools.chain([path], numbered) if not name.exists())
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line, with its end, to a file; what an earlier write left cut short does not swallow it.
+
+    Raises OSError when it cannot be written whole.
+    """
+    # Unbuffered: a line is one write at the end of the file, so that a reader never meets half of one.
+    with path.open("a+b", buffering=0) as file:
+        content = b"\n" * _is_cut_short(file) + line
+        if file.write(content) != len(content):
+            raise OSError(f"{path}: the disk took a part of a line only")
+
+
+def _is_cut_short(file: RawIOBase) -> bool:
+    """Tell whether the last line has no end, as after a full disk or a power cut: it must not swallow the next."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"

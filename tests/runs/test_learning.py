@@ -21,7 +21,7 @@ WORDS = (
     *("flow_schedule_shift=0", "optimizer=torch-adamw", "lr_end=1e-5", "checkpointing_steps=0", "eval_timesteps=10"),
     *("max_grad_norm=1", "grad_clip_method=norm", "lr_warmup_steps=50", "num_eval_images=9"),
 )
-LOKR = {"algo": "lokr", "linear_dim": 8, "linear_alpha": 8, "factor": 8}
+LOKR = {"algo": "lokr", "multiplier": 1.0, "linear_dim": 8, "linear_alpha": 8, "factor": 8}
 
 
 @pytest.fixture

@@ -13,6 +13,6 @@ class AverageOptions(Section):
     ema_update_interval: int = option(1, "Update the average every this many steps.", unit="steps", ge=1)
     ema_device: Literal["accelerator", "cpu"] = option(
         "accelerator",
-        "Where the average is kept: beside the weights, or in the memory of the host (8 bytes a weight, and no wait).",
+        "Where the average is kept: beside the weights, or in the memory of the host (8 bytes a weight).",
     )
     ema_foreach_disable: bool = option(False, "Update the average tensor by tensor instead of in one call.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from reeltune.config.adapter_contradictions import trained_contradictions, trained_contradictions_with_data
 from reeltune.config.datasets import Datasets
 from reeltune.config.optimizer_checks import optimizer_contradictions
+from reeltune.config.optimizer_names import SCHEDULE_FREE
 from reeltune.config.problems import nearest
 from reeltune.config.release_checks import release_contradictions
 from reeltune.config.root import Config
@@ -124,7 +125,8 @@ def _split_is_measured(config: Config) -> Iterator[str]:
 def _rate_falls(config: Config) -> Iterator[str]:
     chosen = config.optimization
     rate = scaled_rate(chosen, config.training.samples_per_step)
-    if chosen.lr_scheduler not in ("constant", "constant_with_warmup") and chosen.lr_end > rate:
+    decays = chosen.lr_scheduler not in ("constant", "constant_with_warmup") and chosen.optimizer not in SCHEDULE_FREE
+    if decays and chosen.lr_end > rate:
         yield (
             f"lr_end {chosen.lr_end:g} is above learning_rate {rate:g}: the rate would rise; "
             "set lr_end=0 or a higher learning_rate"

@@ -22,9 +22,9 @@ class EvaluationOptions(Section):
     )
     eval_split: float = option(
         0.0,
-        "Share of the files of each trained dataset that is held out and measured, about: a file's name alone decides, "
-        "so they are always the same ones. At least one file, never all; regularisation data is not split. With it, "
-        "eval_steps_interval is needed too.",
+        "Share of the files of each trained dataset that is held out and measured, about: a file's name decides, so a "
+        "held-out file stays so. At least one file, never all: with few files it may be another one when files come or "
+        "go. Regularisation data is not split. With it, eval_steps_interval is needed too.",
         ge=0,
         lt=1,
         example=0.05,

@@ -64,6 +64,7 @@ def one_of(*choices: str) -> Kind:
 
 POSITIVE = Kind("a number above 0", _within(0, above=True))
 AT_LEAST_0 = Kind("a number >= 0", _within(0))
+FROM_1 = Kind("a number >= 1", _within(1))
 AT_MOST_0 = Kind("a number <= 0", _at_most_0)
 SHARE = Kind("a number from 0 up to, and without, 1", _within(0, 1.0))
 SWITCH = Kind("true or false", lambda value: isinstance(value, bool))

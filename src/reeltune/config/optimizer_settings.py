@@ -7,30 +7,50 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator
 
+from reeltune.config.json_text import parse_json
+
 Value: TypeAlias = bool | int | float | str | None | tuple[float, ...]
 
 WORDS: Mapping[str, Value] = {"true": True, "false": False, "none": None, "null": None}
 
 
 def parse_settings(value: object) -> object:
-    """Read settings from an object, or from a text of `name=value` with commas between.
+    """Read settings from an object, from a text of one in JSON, or from a text of `name=value` with commas between.
 
-    Numbers, true, false and none are read as such, and numbers with | between as several. Raises ValueError.
+    Texts of numbers, true, false and none are read as such, and numbers with | between as several; those in an object
+    too. Raises ValueError, also where a text gives a name twice.
     """
     if not isinstance(value, str):
+        return _object(value)
+    if value.lstrip().startswith("{"):
+        return _object(parse_json(value))
+    pairs = [_pair(part.strip()) for part in value.split(",") if part.strip()]
+    settings = dict(pairs)
+    if len(settings) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in settings if names.count(name) > 1)
+        raise ValueError(f"{twice} is given {names.count(twice)} times; write it once")
+    return settings
+
+
+def _object(value: object) -> object:
+    """Return an object with its texts read; anything else as it is."""
+    if not isinstance(value, Mapping):
         return value
-    return dict(_pair(part.strip()) for part in value.split(",") if part.strip())
+    return {key: _value(one) if isinstance(one, str) else one for key, one in value.items()}
 
 
 def _pair(text: str) -> tuple[str, Value]:
     name, equals, value = (part.strip() for part in text.partition("="))
     if not (name and equals and value):
         raise ValueError(f"{text!r} is no setting; they are written name=value with commas between, such as eps=1e-8")
-    several = value.strip("()[]").split("|")
-    return name, tuple(_number(part) for part in several) if len(several) > 1 else _value(value)
+    return name, _value(value)
 
 
 def _value(text: str) -> Value:
+    several = text.strip("()[]").split("|")
+    if len(several) > 1:
+        return tuple(_number(part) for part in several)
     if text.lower() in WORDS:
         return WORDS[text.lower()]
     try:

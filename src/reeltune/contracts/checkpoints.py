@@ -49,13 +49,15 @@ def record_of(folder: Path, step: int, name: str) -> dict[str, Any]:
 
 
 def choose_step(folder: Path, wanted: str) -> int | None:
-    """Return the step to continue from: `latest` (None when there is none), or the name or path of one, or of `best`.
+    """Return the step to continue from: `latest` (None when there is none; the best one is one of them), or the name or
+    path of one, or of `best`.
 
     Raises ConfigError, listing those that exist, for a name that is not here.
     """
     steps = steps_in(folder)
     if wanted == "latest":
-        return steps[-1] if steps else None
+        there = [*steps, *filter(None, [best_step(folder)])]
+        return max(there) if there else None
     path = Path(wanted).expanduser()
     match, best = _NAME.fullmatch(path.name), best_step(folder)
     elsewhere = path.parent != Path() and path.parent.resolve() != folder.resolve()

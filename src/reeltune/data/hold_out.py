@@ -1,9 +1,9 @@
-"""Which files of a trained dataset are held out: by their names alone, so that they are the same ones at every start.
+"""Which files of a trained dataset are held out: by their names, so that the same files part alike at every start.
 
-Whether a file is held out depends neither on the seed, nor on its captions, sizes or windows, nor on the files beside
-it: files that come later never move one from one side to the other. The price is that the share is met on average
-only. There are two exceptions: where no file's lot falls below the share the lowest one is held out, and where all do
-the highest one is trained.
+Whether a file is held out depends neither on the seed, nor on its captions, sizes or windows. Nor does it depend on the
+files beside it, with two exceptions among few files: where no file's lot falls below the share the lowest one is held
+out, and where all do the highest one is trained. Which file that is can change when files come or go; the others never
+move from one side to the other. The price is that the share is met on average only.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ def held_out_names(names: Iterable[str], share: float) -> frozenset[str]:
     first, *_, last = sorted(lots, key=lambda name: (lots[name], name))
     drawn = {name for name, lot in lots.items() if lot < share}
     return frozenset((drawn | {first}) - {last})
+
+
+def parted_by_lot(held_out: Iterable[str], trained: Iterable[str], share: float) -> bool:
+    """Tell whether the lots alone parted these names, so that none moves when files come or go."""
+    return all(lot_of(name) < share for name in held_out) and all(lot_of(name) >= share for name in trained)
 
 
 def lot_of(name: str) -> float:

@@ -68,7 +68,7 @@ class FlowMatching:
         noise = torch.stack([draw_noise(self.draws, shape, step=step, index=place) for place in places])
         sigma = torch.tensor([self.sigma(step=step, index=place, shift=shift) for place in places])
         device = batch.latents.device
-        noised = mix(batch.latents.float(), noise.to(device), sigma.to(device))
+        noised = mix(batch.latents.float(), noise.to(device, non_blocking=True), sigma.to(device, non_blocking=True))
         kept = self.choose_tokens(batch, step=step, first_index=first_index)
         return replace(noised, kept=kept, mask=self._mask(batch, step=step, places=places))
 
@@ -78,7 +78,7 @@ class FlowMatching:
             return batch.mask
         chances = [self.draws.stream(Purpose.MASKING, step, place).random() for place in places]
         masked = torch.tensor([chance < self.masked_share for chance in chances]).view(-1, 1, 1, 1)
-        return torch.where(masked.to(batch.mask.device), batch.mask, torch.ones_like(batch.mask))
+        return torch.where(masked.to(batch.mask.device, non_blocking=True), batch.mask, torch.ones_like(batch.mask))
 
     def loss(self, velocity: Float[Tensor, "B C T h w"], noised: Noised) -> Float[Tensor, " B"]:
         """Return each sample's loss, float32."""

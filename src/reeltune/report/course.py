@@ -88,6 +88,20 @@ class Course:
         means = {step: weighted([(one.loss, one.clips) for one in own]) for step, own in steps.items()}
         return {step: mean for step, mean in means.items() if math.isfinite(mean)}
 
+    def best(self, weights: str) -> int | None:
+        """Return the earliest step with the lowest finite mean; None without one.
+
+        As `best/` is chosen: step 0 is not among them, nor are steps that measured other datasets, numbers of clips or
+        noise levels than the last one.
+        """
+        steps = {step: own for step, own in self._by_step(weights).items() if step > 0}
+        if not steps:
+            return None
+        latest = _asked(steps[max(steps)])
+        like_it = (step for step, own in steps.items() if _asked(own) == latest)
+        means = self.means(weights)
+        return min((step for step in like_it if step in means), key=lambda step: means[step], default=None)
+
     def curve(self, step: int, weights: str) -> Curve:
         """Return the loss by noise level at a step: the mean of the clips of all datasets, cleanest first."""
         levels: dict[float, list[tuple[float, int]]] = {}
@@ -121,6 +135,11 @@ def measured_of(record: Mapping[str, Any]) -> Measured:
         curve=tuple((float(sigma), float(loss)) for sigma, loss, *_ in record["curve"]),
         verdict=record["verdict"],
     )
+
+
+def _asked(measured: Iterable[Measured]) -> set[tuple[str, int, tuple[float, ...]]]:
+    """Return what was measured at a step: by dataset, how many clips at which levels."""
+    return {(one.dataset, one.clips, tuple(sigma for sigma, _ in one.curve)) for one in measured}
 
 
 def weighted(parts: Iterable[tuple[float, int]]) -> float:

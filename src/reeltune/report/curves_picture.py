@@ -31,7 +31,7 @@ DOTS_PER_INCH = 130
 def evaluation_picture(course: Course, path: Path, *, weights: str) -> None:
     """Draw the held-out loss over the steps and over the noise levels, and the loss of training beside it.
 
-    weights: by which the best step is told. The best step is that of the lowest mean over all clips.
+    weights: by which the best step is told.
     """
     kind = course.kind(weights)
     figure = _figure(12.0, 6.4)
@@ -39,7 +39,7 @@ def evaluation_picture(course: Course, path: Path, *, weights: str) -> None:
     held_out, trained = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[1, 0])
     levels = figure.add_subplot(grid[:, 1])
     means = course.means(kind)
-    best = min(means, key=lambda step: means[step]) if means else None
+    best = course.best(kind)
     figure.suptitle(_title(course.verdict(kind)), x=0.01, ha="left", fontsize=12, color=INK)
     _draw_held_out(held_out, course, best)
     _draw_training(trained, course)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
-from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
 from reeltune.contracts.events import Event
+from reeltune.whole_files import append_line
 
 JOURNAL = "events.jsonl"
 """Its name in the folder of a run."""
@@ -30,9 +29,7 @@ class Journal:
     def receive(self, event: Event) -> None:
         record = {"event": type(event).__name__, **asdict(event)}
         line = json.dumps(_plain(record), ensure_ascii=False, allow_nan=False) + "\n"
-        # Unbuffered: a line is one write at the end of the file, so that a reader never meets half of one.
-        with self._path.open("a+b", buffering=0) as file:
-            file.write(b"\n" * _is_cut_short(file) + line.encode())
+        append_line(self._path, line.encode())
 
     def close(self) -> None:
         """Do nothing: between events no file is open."""
@@ -64,14 +61,6 @@ def events_in(path: Path) -> Iterator[Any]:
                 yield json.loads(line)
             except json.JSONDecodeError:
                 continue
-
-
-def _is_cut_short(file: RawIOBase) -> bool:
-    """Tell whether the last line has no end, as after a full disk or a power cut: it must not swallow the next."""
-    if file.seek(0, os.SEEK_END) == 0:
-        return False
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) != b"\n"
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reeltune.config.optimizer_checks import settings_of
 from reeltune.config.reporting import ReportingOptions
 from reeltune.config.root import Config
 from reeltune.contracts.checkpoints import best_step, choose_step, steps_in
@@ -45,7 +46,7 @@ def checkpoint_room(config: Config, *, weights: int, total_steps: int) -> Checkp
     )
     one = checkpoint_bytes(
         weights,
-        state_bytes=state_bytes(config.optimization.optimizer),
+        state_bytes=state_bytes(config.optimization.optimizer, settings_of(config.optimization)),
         averaged=config.average.use_ema,
         published_bytes=_published_bytes(config),
     )

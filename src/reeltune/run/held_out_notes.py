@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from reeltune.config.datasets import Datasets
 from reeltune.config.root import Config
-from reeltune.contracts.clip import FileRef, Manifest, samples_of
+from reeltune.contracts.clip import FileRef, Manifest, ManifestRow, samples_of
 from reeltune.contracts.notes import Note
+from reeltune.data.hold_out import parted_by_lot
 from reeltune.data.manifest import by_dataset, used_files
 from reeltune.errors import DataError, listed
 from reeltune.run.held_out import is_split
@@ -99,14 +100,20 @@ def _split_notes(config: Config, datasets: Datasets, manifest: Manifest) -> Iter
     limit = config.evaluation.num_eval_images
     for dataset in datasets.trained:
         if is_split(dataset, config.evaluation):
-            apart = held_out.get(dataset.id, [])
-            yield _split_note(dataset.id, len(apart), used_files(trained.get(dataset.id, [])), limit)
+            apart, rest = (rows.get(dataset.id, []) for rows in (held_out, trained))
+            lasts = parted_by_lot(_names(apart), _names(rest), config.evaluation.eval_split)
+            yield _split_note(dataset.id, len(apart), used_files(rest), limit, lasts=lasts)
 
 
-def _split_note(name: str, apart: int, trained: int, limit: int) -> Note:
+def _names(rows: Sequence[ManifestRow]) -> set[str]:
+    return {sample.file.name for sample in samples_of(rows)}
+
+
+def _split_note(name: str, apart: int, trained: int, limit: int, *, lasts: bool) -> Note:
     if not apart:
         return Note("trap", "eval_split", f"nothing of {name} is held out: {trained} of its files can be used")
-    text = f"{apart} of {apart + trained} files of {name} are held out and not trained, always the same ones"
+    which = "always the same ones" if lasts else "and with so few files another one may be when files come or go"
+    text = f"{apart} of {apart + trained} files of {name} are held out and not trained, {which}"
     if apart <= limit:
         return Note("fact", "eval_split", text)
     short = f"; num_eval_images lets only {limit} of them be measured: set it to {apart}, or eval_split lower"

@@ -21,12 +21,9 @@ def mask_notes(config: Config, datasets: Datasets, rows: Sequence[ManifestRow]) 
         if not masks or not samples:
             continue
         about, count = f"{dataset.id}.conditioning_data", count_masks(samples)
-        yield Note(
-            "trap",
-            about,
-            f"{count.masked} of {count.clips} clips have a mask in {masks.id}, and only what is white in it is "
-            "learned: the quickstart advises against that on this model, and it is done all the same",
-        )
+        share = config.objective.masked_loss_probability
+        have = f"{count.masked} of {count.clips} clips have a mask in {masks.id}"
+        yield Note("trap" if share else "fact", about, f"{have}, {_use(share)}")
         if count.masked < count.clips:
             text = f"{count.clips - count.masked} of {count.clips} clips have no mask and are trained whole"
             more = ", more than a tenth; a mask has the name of its clip" if count.lacks_many else ""
@@ -38,3 +35,13 @@ def mask_notes(config: Config, datasets: Datasets, rows: Sequence[ManifestRow]) 
                 f"tokens that count in a mask of {dataset.id} are never dropped: routed blocks work on as many as the "
                 "largest mask of a batch needs",
             )
+
+
+def _use(share: float) -> str:
+    """Return what is done with masks. share: of the samples with one that are judged by it."""
+    if not share:
+        return "and masked_loss_probability is 0: all are trained whole"
+    learned = "only what is white in it is learned"
+    if share < 1:
+        learned = f"in {100 * share:.3g} % of their samples {learned} (masked_loss_probability)"
+    return f"and {learned}: the quickstart advises against that on this model, and it is done all the same"

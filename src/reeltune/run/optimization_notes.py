@@ -7,12 +7,7 @@ from collections.abc import Iterator
 from reeltune.config.root import Config
 from reeltune.config.scaled_rate import scaled_rate
 from reeltune.contracts.notes import Note
-
-LIMIT_THEMSELVES = ("optimi-stableadamw", "prodigy")
-"""Optimizers that keep their updates small whatever the gradients are."""
-
-AVERAGE_THEMSELVES = ("adamw_schedulefree", "adamw_schedulefree+aggressive", "adamw_schedulefree+no_kahan", "prodigy")
-"""Optimizers whose weights in use are an average of those in training; see `train/resting.py`."""
+from reeltune.run.optimizer_traits import averages_itself, limits_itself
 
 
 def optimization_notes(config: Config) -> Iterator[Note]:
@@ -22,10 +17,10 @@ def optimization_notes(config: Config) -> Iterator[Note]:
         root = "the square root of " if chosen.lr_scale_sqrt else ""
         text = f"learning_rate {chosen.learning_rate:g} times {root}{samples} samples a step = "
         yield Note("fact", "lr_scale", f"{text}{scaled_rate(chosen, samples):g}; lr_end is as written")
-    if chosen.max_grad_norm and chosen.optimizer in LIMIT_THEMSELVES:
+    if chosen.max_grad_norm and limits_itself(chosen):
         text = f"{chosen.optimizer} limits its updates itself, and gradients are clipped before it all the same; 0 "
         yield Note("fact", "max_grad_norm", text + "leaves it to the optimizer")
-    if config.average.use_ema and chosen.optimizer in AVERAGE_THEMSELVES:
+    if config.average.use_ema and averages_itself(chosen):
         text = f"{chosen.optimizer} keeps an average of its own, which is what acts; use_ema averages that once more"
         yield Note("trap", "use_ema", text)
     if chosen.optimizer_release_gradients:

@@ -8,6 +8,7 @@ from reeltune.config.optimizer_names import OPTIMIZERS, SCHEDULE_FREE
 from reeltune.config.root import Config
 from reeltune.config.scaled_rate import scaled_rate
 from reeltune.contracts.notes import Note
+from reeltune.run.optimizer_traits import averages_itself
 
 FACTOR_LOOKS_LIKE_A_RATE = 0.1
 """Below this a learning rate is one of Adam's, and not the factor that Prodigy takes."""
@@ -30,7 +31,7 @@ def optimizer_notes(config: Config) -> Iterator[Note]:
     if name == "prodigy" and rate < FACTOR_LOOKS_LIKE_A_RATE:
         text = f"{rate:g} is a factor on the rate that prodigy finds by itself: 1.0 is usual"
         yield Note("trap", "learning_rate", f"{text}, and this makes its steps {1 / rate:.3g} times smaller")
-    if name == "prodigy" and chosen.lr_scheduler not in CONSTANT:
+    if name == "prodigy" and averages_itself(chosen) and chosen.lr_scheduler not in CONSTANT:
         text = (
             f"{chosen.lr_scheduler} multiplies the rate that prodigy finds; it averages by itself, and needs no decay"
         )

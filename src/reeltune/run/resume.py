@@ -7,7 +7,7 @@ from typing import Any
 
 from reeltune.config.adapter_inert import inert_adapter_options
 from reeltune.config.root import Config
-from reeltune.contracts.checkpoints import name_of, record_of
+from reeltune.contracts.checkpoints import place_of, record_of
 from reeltune.errors import ConfigError, listed
 from reeltune.run.adapter_record import ADAPTER_RECORD, adapter_record
 from reeltune.run.checkpoint_room import start_of
@@ -58,7 +58,7 @@ def choose_start(config: Config) -> int | None:
         folder = config.reporting.run_folder
         changes = changes_since(config, record_of(folder, start, "config.json"))
         contents = content_changes_since(config, record_of(folder, start, ADAPTER_RECORD))
-        refuse_changes(changes, name_of(start), contents=contents, unused=_unused(config))
+        refuse_changes(changes, place_of(folder, start).name, contents=contents, unused=_unused(config))
     return start
 
 

@@ -11,7 +11,7 @@ from reeltune.adapters.full_files import FOLDER as MODEL_FOLDER
 from reeltune.adapters.publish import MAIN_FILE
 from reeltune.config.load import Loaded
 from reeltune.config.root import Config
-from reeltune.contracts.checkpoints import record_of
+from reeltune.contracts.checkpoints import place_of, record_of
 from reeltune.contracts.clip import Manifest, samples_of
 from reeltune.contracts.events import EventSink
 from reeltune.contracts.notes import Note, by_kind
@@ -192,7 +192,7 @@ def _open_folder(loop: Loop, folder: Path, loaded: Loaded, prepared: Prepared, *
         loop.state.restore(checkpoints.load(start))
         for sigmas, losses in step_losses(folder / JOURNAL, start):
             loop.watch.by_sigma.add(sigmas, losses)
-        log.info("continuing from %s", checkpoints.path(start))
+        log.info("continuing from %s", place_of(folder, start))
         for line in _told_differences(loop, config, start):
             log.warning("%s", line)
         for place in checkpoints.set_aside_after(start):

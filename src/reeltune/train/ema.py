@@ -7,7 +7,8 @@ In bfloat16 the updates of a decay near 1 vanish in rounding; hence float32 what
 
 The average lies beside the weights, or in the memory of the host. There each update copies the weights over, all in
 one go into page-locked memory while the next step runs, and they are taken in when the average is next needed: nobody
-waits. That takes 8 bytes of the host's memory for each weight, and none of the accelerator's.
+waits for the copy, and adding it up is the host's work in the loop. That takes 8 bytes of the host's memory for each
+weight, and none of the accelerator's.
 """
 
 from __future__ import annotations

@@ -95,9 +95,14 @@ class Evaluation:
         It is where something was never measured, so that all that comes has a start to be compared with, and where the
         run was stopped before the measurement that was due.
         """
-        series = [self.history.series(dataset, kind) for kind in state.kinds() for dataset in self.clips]
-        whole = all(state.step in {known.step for known in own} for own in series)
-        return not all(series) or (self.every.due(state.step) and not whole)
+        return not all(self._series(state)) or (self.every.due(state.step) and not self.done(state))
+
+    def done(self, state: TrainState) -> bool:
+        """Tell whether all is measured with the weights of this step."""
+        return all(state.step in {known.step for known in own} for own in self._series(state))
+
+    def _series(self, state: TrainState) -> list[list[Measurement]]:
+        return [self.history.series(dataset, kind) for kind in state.kinds() for dataset in self.clips]
 
     def best(self, weights: Weights) -> Score | None:
         """Return the best of the steps measured so far; see `best.py`."""
@@ -132,10 +137,10 @@ class Evaluation:
         """Measure this process's clips, until asked to stop."""
         found: dict[int, ClipLosses] = {}
         try:
-            for index, clip in self.team.share(list(enumerate(clips))):
-                if stop_requested():
-                    break
-                with state.acting_as(kind), in_evaluation(self.transformer):
+            with state.acting_as(kind), in_evaluation(self.transformer):
+                for index, clip in self.team.share(list(enumerate(clips))):
+                    if stop_requested():
+                        break
                     found[index] = ClipLosses(clip.id, key_of(clip), self._points(clip))
         except Exception as error:  # the other processes must hear of it before measuring ends here
             log.debug("where it failed", exc_info=error)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reeltune.train.measurement import ClipLosses, Measurement, Point
-from reeltune.whole_files import whole_file
+from reeltune.whole_files import append_line, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,7 @@ class History:
         self._take_in(measurement)
         if self.path and write:
             try:
-                with self.path.open("ab", buffering=0) as file:
-                    file.write(_line(measurement))
+                append_line(self.path, _line(measurement))
             except OSError as error:
                 log.warning("the losses of step %d could not be written to %s: %s", measurement.step, self.path, error)
 

@@ -135,7 +135,7 @@ class Loop:
 
     def show_results(self) -> None:
         """Measure and render what the run has come to, as far as it is not asked to stop."""
-        if self.evaluation:
+        if self.evaluation and not self.evaluation.done(self.state):
             self.evaluate(self.evaluation)
         if self.renders and not self.renders.done(self.state.step) and not self.stop_requested():
             self.render(self.renders)
@@ -159,6 +159,7 @@ class Loop:
         result = self.result_of(micro_batches, torch.cat(losses), torch.cat(sigmas), sizes)
         if result.finite:
             self.state.move()
+        self.state.average()
         self.state.optimizer.zero_grad(set_to_none=True)
         self.state.step += 1
         return result

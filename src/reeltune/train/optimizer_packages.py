@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from reeltune.config.optimizer_names import OPTIMIZERS
 from reeltune.errors import ConfigError
 from reeltune.machine.packages import missing
@@ -10,6 +12,11 @@ from reeltune.machine.packages import missing
 def require_package(name: str) -> None:
     """Raise ConfigError, naming what to install and an alternative, when the package of an optimizer is missing."""
     package = OPTIMIZERS[name]
+    if name == "torch-muon" and tuple(map(int, version("torch").split(".")[:2])) < (2, 9):
+        raise ConfigError(
+            f"optimizer {name} cannot be used: torch {version('torch')} has no Muon. Install 2.9 or newer, or set "
+            f"optimizer to {without_package(name)}."
+        )
     if package and (problem := missing(package)):
         raise ConfigError(
             f"optimizer {name} cannot be used: {problem}. Install that, or set optimizer to {without_package(name)}."

@@ -16,7 +16,9 @@ from torch.optim import Optimizer
 
 def has_modes(optimizer: Optimizer) -> bool:
     """Tell whether an optimizer trains other weights than it means to be used."""
-    return callable(getattr(optimizer, "eval", None)) and callable(getattr(optimizer, "train", None))
+    has_both = callable(getattr(optimizer, "eval", None)) and callable(getattr(optimizer, "train", None))
+    # Prodigy can be told to train the weights themselves.
+    return has_both and all(group.get("use_schedulefree", True) for group in optimizer.param_groups)
 
 
 @contextmanager

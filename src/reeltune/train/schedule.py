@@ -104,7 +104,7 @@ CURVES: dict[str, Curve] = {
 def schedule_of(options: OptimizationOptions, total_steps: int, *, samples: int) -> Schedule:
     """Return the curve that the options describe. samples: that a step sees.
 
-    Optimizers that need no decay have none, whatever the curve: the rate stays where the warm-up ends.
+    Optimizers that need no decay have none, whatever the curve: the rate rises for all of lr_warmup_steps, and stays.
     """
     schedule = Schedule(
         options.lr_scheduler,
@@ -115,9 +115,7 @@ def schedule_of(options: OptimizationOptions, total_steps: int, *, samples: int)
         power=options.lr_power,
         cycles=options.lr_num_cycles,
     )
-    if options.optimizer not in SCHEDULE_FREE:
-        return schedule
-    return replace(schedule, name="constant_with_warmup", warmup=schedule.effective_warmup)
+    return replace(schedule, name="constant_with_warmup") if options.optimizer in SCHEDULE_FREE else schedule
 
 
 @dataclass(frozen=True)

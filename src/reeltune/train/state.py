@@ -85,10 +85,13 @@ class TrainState:
                 group["lr"] = learning_rate
 
     def move(self) -> None:
-        """Let the optimizer take the step, and the average follow what then acts."""
+        """Let the optimizer take the step."""
         if not self.moves_in_backward:
             self.optimizer.step()
         self.trained.moved()
+
+    def average(self) -> None:
+        """Let the average follow what acts after this step, be it one that moved nothing."""
         if self.ema and self.ema.due(self.step + 1):
             with at_rest(self.optimizer):
                 self.ema.update(self.step + 1)

@@ -62,8 +62,9 @@ def test_clips_that_name_no_masks_have_none(tmp_path) -> None:
         ({}, {"conditioning_type": "depth"}, "m.conditioning_type (F, line 11): is 'depth'"),
         ({}, {"conditioning_type": "controlnet"}, "text-to-video is what is trained: only masks are read"),
         ({}, {"type": "aws"}, "masks are found beside each other by name, in a local folder"),
-        ({}, {"instance_data_dir": "clips/masks"}, "inside clips: they would be trained as clips; move them"),
-        ({}, {"instance_data_dir": "clips"}, "inside clips: they would be trained as clips; move them"),
+        ({}, {"instance_data_dir": "clips/masks"}, "inside clips of a: they would be trained as clips; move them"),
+        ({}, {"instance_data_dir": "clips"}, "inside clips of a: they would be trained as clips; move them"),
+        ({}, {"instance_data_dir": "clips"}, "m.instance_data_dir (F, line 12): is 'clips', inside clips of a: they"),
         ({"type": "csv", "csv_file": "a.csv"}, {}, "needs type local, and type is csv: masks are found by the clips'"),
     ],
 )
@@ -71,6 +72,16 @@ def test_what_does_not_fit_is_refused_with_its_line(tmp_path, clips, masks, mess
     said = problems_of(tmp_path, CLIPS | clips, MASKS | masks, TEXT).replace(str(tmp_path / "data.json"), "F")
     assert "F: 1 problem\n" in said
     assert message in said
+
+
+@pytest.mark.parametrize(("kind", "use"), [("video", "trained"), ("image", "trained"), ("eval", "measured")])
+def test_masks_lie_among_the_clips_of_no_dataset(tmp_path, kind: str, use: str) -> None:
+    other = {"id": "b", "dataset_type": kind, "instance_data_dir": "all", "cache_dir_vae": "cache/b"}
+    masks = MASKS | {"instance_data_dir": "all/masks"}
+    for names_them in ("m", None):
+        said = problems_of(tmp_path, {**CLIPS, "conditioning_data": names_them}, masks, other, TEXT)
+        assert f"is 'all/masks', inside all of b: they would be {use} as clips; move them" in said
+    load(tmp_path, CLIPS, masks, other | {"disabled": True}, TEXT)
 
 
 def test_held_out_clips_are_measured_whole(tmp_path) -> None:

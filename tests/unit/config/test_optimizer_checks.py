@@ -55,7 +55,19 @@ def test_optimizer_config_wins_and_what_it_overrules_is_named() -> None:
 def test_an_object_says_the_same_as_a_text() -> None:
     given = config_of(optimizer_config={"betas": [0.7, 0.95], "eps": 1e-7})
     text = config_of(optimizer_config="betas=0.7|0.95, eps=1e-7")
-    assert settings_of(given.optimization) == settings_of(text.optimization)
+    json = config_of(optimizer_config='{"betas": "0.7|0.95", "eps": "1e-7"}')
+    assert settings_of(given.optimization) == settings_of(text.optimization) == settings_of(json.optimization)
+
+
+def test_texts_in_an_object_are_read_as_those_of_a_text() -> None:
+    config = config_of(optimizer_config={"amsgrad": "true", "weight_decay": "0.01", "betas": [0.7, 0.95]})
+    assert settings_of(config.optimization) == {"amsgrad": True, "weight_decay": 0.01, "betas": (0.7, 0.95)}
+
+
+@pytest.mark.parametrize("value", ["1", "1.0", "1.5"])
+def test_adafactor_takes_any_threshold_from_1_on(value: str) -> None:
+    config = config_of(optimizer="torch-adafactor", optimizer_config=f"d={value}")
+    assert settings_of(config.optimization) == {"d": float(value)}
 
 
 @pytest.mark.parametrize(
@@ -72,6 +84,9 @@ def test_an_object_says_the_same_as_a_text() -> None:
         ({"optimizer": "optimi-lion", "adam_epsilon": 1e-7}, "adam_epsilon: optimi-lion has no eps"),
         ({"optimizer_beta1": 0.9}, "optimizer_beta1 is set and optimizer_beta2 is not"),
         ({"optimizer_beta2": 0.9}, "optimizer_beta2 is set and optimizer_beta1 is not"),
+        ({"optimizer_config": "eps=1e-8,amsgrad=true,eps=1e-7"}, "eps is given 2 times"),
+        ({"optimizer_config": '{"eps": }'}, "line 1, column 9: unexpected"),
+        ({"optimizer": "torch-adafactor", "optimizer_config": "d=0.5"}, "d of torch-adafactor is 0.5; a number >= 1"),
         ({"optimizer_config": "lr=1e-3"}, "lr is set by learning_rate"),
         ({"optimizer_config": "betas=0.9|1.5"}, "betas of torch-adamw is 0.9|1.5; two numbers"),
         ({"optimizer_config": "betas=0.9"}, "betas of torch-adamw is 0.9; two numbers"),

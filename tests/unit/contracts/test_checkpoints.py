@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,13 @@ def test_steps_are_those_of_whole_folders_by_number(folder: Path) -> None:
 def test_latest_is_the_newest_if_there_is_one(folder: Path) -> None:
     assert choose_step(folder, "latest") == 1000
     assert choose_step(folder / "nowhere", "latest") is None
+
+
+def test_the_best_one_is_the_latest_where_no_later_one_stands(folder: Path) -> None:
+    (folder / "best").mkdir()
+    for step, latest in ((400, 1000), (1200, 1200)):
+        (folder / "best/state.json").write_text(json.dumps({"step": step}))
+        assert choose_step(folder, "latest") == latest
 
 
 def test_a_checkpoint_is_chosen_by_name_or_path(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -31,10 +31,10 @@ NAMES = [
 EXACT = [name for name in NAMES if name.values[0] not in AT_MOST]
 
 
-def kept_bytes(name: str, shape: tuple[int, int]) -> float:
+def kept_bytes(name: str, shape: tuple[int, int], settings: Mapping[str, Any] | None = None) -> float:
     """Return what the real optimizer keeps for each weight of a matrix after one step."""
     weight = nn.Parameter(torch.randn(shape))
-    optimizer = build_optimizer(name, [weight], learning_rate=1e-3)
+    optimizer = build_optimizer(name, [weight], learning_rate=1e-3, settings=settings)
     weight.grad = torch.randn(shape)
     optimizer.step()
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors(optimizer.state[weight])) / weight.numel()
@@ -54,15 +54,32 @@ def tensors(state: Any) -> Iterator[Tensor]:
 
 @pytest.mark.parametrize("name", EXACT)
 def test_an_optimizer_keeps_what_the_real_one_keeps(name: str) -> None:
-    assert 0 <= kept_bytes(name, SHAPE) - state_bytes(name) <= SCALES
+    assert 0 <= kept_bytes(name, SHAPE) - state_bytes(name, {}) <= SCALES
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("torch-sgd", {"momentum": 0.9}),
+        ("torch-sgd", {"momentum": 0}),
+        ("optimi-sgd", {"momentum": 0.9}),
+        ("torch-rmsprop", {"momentum": 0.9}),
+        ("torch-rmsprop", {"momentum": 0.9, "centered": True}),
+        ("torch-adamw", {"amsgrad": True, "eps": 1e-7}),
+        ("torch-adam", {"amsgrad": False}),
+        ("torch-muon", {"momentum": 0.9}),
+    ],
+)
+def test_settings_that_keep_more_are_counted(name: str, settings: dict[str, Any]) -> None:
+    assert 0 <= kept_bytes(name, SHAPE, settings) - state_bytes(name, settings) <= SCALES
 
 
 @pytest.mark.parametrize("shape", [(4, 1536), (16, 5120), (5120, 16), SHAPE])
 def test_adafactor_keeps_no_more_than_is_said(shape: tuple[int, int]) -> None:
-    assert 0 < kept_bytes("torch-adafactor", shape) <= state_bytes("torch-adafactor") + 0.01
+    assert 0 < kept_bytes("torch-adafactor", shape) <= state_bytes("torch-adafactor", {}) + 0.01
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.values[0] in ("prodigy", "soap")])
 @pytest.mark.parametrize("shape", [(32, 1536), (64, 5120), (5120, 32), SHAPE])
 def test_bases_and_sums_are_no_more_than_is_said(name: str, shape: tuple[int, int]) -> None:
-    assert 4 < kept_bytes(name, shape) <= state_bytes(name)
+    assert 4 < kept_bytes(name, shape) <= state_bytes(name, {})

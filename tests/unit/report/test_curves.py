@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,21 @@ def test_the_mean_over_datasets_counts_clips() -> None:
     course.read(_record(one) for one in (measured(3, 0.2, clips=1), measured(3, 0.5, dataset="more", clips=2)))
     assert course.means("raw") == {3: pytest.approx((0.2 + 2 * 0.5) / 3)}
     assert course.curve(3, "raw") == ((0.5, pytest.approx(0.3)), (1.0, pytest.approx(0.5)))
+
+
+def test_the_best_step_is_chosen_as_the_best_checkpoint_is() -> None:
+    course = Course()
+    assert course.best("raw") is None
+    # The start has learned nothing.
+    course.read([_record(measured(0, 0.1))])
+    assert course.best("raw") is None
+    # Other clips, another dataset, other levels, other weights: what is lower there cannot be compared.
+    other_levels = replace(measured(3, 0.1), curve=((0.9, 0.2, None), (0.5, 0.0, None)))
+    lower = (measured(1, 0.1, clips=3), measured(2, 0.1), measured(2, 0.1, dataset="more"), other_levels)
+    later = (measured(4, 0.4), measured(5, 0.3), measured(6, 0.3), measured(6, 0.1, weights="ema"), measured(7, 0.5))
+    course.read(_record(one) for one in (*lower, *later, measured(8, math.nan)))
+    assert course.best("raw") == 5
+    assert course.best("ema") == 6
 
 
 def test_weights_that_were_not_measured_are_replaced_by_those_that_were() -> None:

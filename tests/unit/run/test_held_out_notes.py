@@ -13,6 +13,7 @@ from reeltune.config.load import load_config
 from reeltune.config.root import Config
 from reeltune.contracts.clip import Bucket, ClipInfo, FileRef, Manifest, ManifestRow, Placement, Sample
 from reeltune.contracts.notes import Note
+from reeltune.data.hold_out import lot_of
 from reeltune.errors import DataError
 from reeltune.run.held_out_notes import SAMPLED_BYTES, held_out_notes, trained_too
 
@@ -100,6 +101,16 @@ def test_a_split_says_how_many_files_are_held_out_and_how_many_are_measured(tmp_
     assert "num_eval_images lets only 1 of them be measured: set it to 2" in short.text
     (nothing,) = notes_of(trained[:1], [], eval_split=0.25)
     assert (nothing.kind, nothing.text) == ("trap", "nothing of films is held out: 1 of its files can be used")
+
+
+def test_a_split_says_whether_the_same_files_stay_held_out(tmp_path: Path) -> None:
+    clips = sorted((written(tmp_path / f"{n}.mp4", bytes([n])) for n in range(4)), key=lambda clip: lot_of(clip.name))
+    low, high = lot_of(clips[0].name), lot_of(clips[1].name)
+    trained, held_out = [row(clip) for clip in clips[1:]], [row(clips[0], held_out=True)]
+    (lasting,) = notes_of(trained, held_out, eval_split=(low + high) / 2)
+    assert lasting.text.endswith("held out and not trained, always the same ones")
+    (lowest,) = notes_of(trained, held_out, eval_split=low / 2)
+    assert lowest.text.endswith("and with so few files another one may be when files come or go")
 
 
 def test_without_evaluation_nothing_is_said(tmp_path: Path) -> None:

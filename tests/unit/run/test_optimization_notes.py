@@ -71,6 +71,21 @@ def test_an_end_below_the_scaled_rate_is_a_falling_rate() -> None:
     assert not problems_of(**options, lr_scale=True)
 
 
+def test_the_end_of_a_decay_that_is_not_used_is_no_problem() -> None:
+    assert not problems_of(lr_scheduler="cosine", learning_rate=1e-4, lr_end=2e-4, optimizer="adamw_schedulefree")
+
+
+@pytest.mark.parametrize(
+    ("switch", "about"),
+    [("use_schedulefree", ["max_grad_norm"]), ("use_stableadamw", ["use_ema"])],
+)
+def test_what_prodigy_is_told_not_to_do_is_not_said(switch: str, about: list[str]) -> None:
+    options = {"optimizer": "prodigy", "max_grad_norm": 1.0, "use_ema": True}
+    notes = optimization_notes(config_of(**options, optimizer_config={switch: "false"}))
+    assert [note.about for note in notes] == about
+    assert [note.about for note in optimization_notes(config_of(**options))] == ["max_grad_norm", "use_ema"]
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [

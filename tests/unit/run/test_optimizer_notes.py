@@ -36,7 +36,17 @@ def test_what_the_name_does_not_say_is_said(options: dict[str, Any], beginning: 
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"optimizer": "adamw_schedulefree"}, {"optimizer": "prodigy", "learning_rate": 1.0}],
+    [
+        {},
+        {"optimizer": "adamw_schedulefree"},
+        {"optimizer": "prodigy", "learning_rate": 1.0},
+        {
+            "optimizer": "prodigy",
+            "learning_rate": 1.0,
+            "lr_scheduler": "sine",
+            "optimizer_config": "use_schedulefree=false",
+        },
+    ],
 )
 def test_the_rest_needs_no_words(options: dict[str, Any]) -> None:
     assert notes(**options) == []

@@ -20,6 +20,7 @@ from reeltune.config.optimizer_names import NOT_YET, OPTIMIZERS, SCHEDULE_FREE
 from reeltune.errors import ConfigError
 from reeltune.machine import packages
 from reeltune.train.checkpoint import Checkpoints
+from reeltune.train.optimizer_packages import require_package
 from reeltune.train.optimizers import FACTORIES, build_optimizer, effective_rate
 from reeltune.train.state import TrainState
 
@@ -344,6 +345,13 @@ def test_a_missing_package_is_named_with_its_extra_and_an_alternative(
         state(name)
     assert f"set optimizer to {instead}." in str(caught.value)
     assert OPTIMIZERS[instead] is None
+
+
+def test_a_torch_without_muon_is_told_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reeltune.train.optimizer_packages.version", lambda name: "2.8.1")
+    with pytest.raises(ConfigError, match=r"torch 2\.8\.1 has no Muon\. Install 2\.9 or newer"):
+        require_package("torch-muon")
+    require_package("torch-adamw")
 
 
 def test_a_package_that_is_here_and_broken_is_not_called_missing(monkeypatch: pytest.MonkeyPatch) -> None:

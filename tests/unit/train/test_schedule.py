@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -142,12 +142,13 @@ def test_the_options_offer_every_curve_and_pass_on_all_that_shapes_it() -> None:
     assert schedule_of(options, 50, samples=4) == Schedule("polynomial", 3e-4, 2e-6, 7, 50, power=1.5, cycles=4)
 
 
-@pytest.mark.parametrize(("warmup", "rising"), [(7, 7), (50, 0)])
-def test_an_optimizer_that_averages_instead_of_decaying_keeps_its_rate(warmup: int, rising: int) -> None:
-    options = OptimizationOptions(optimizer="adamw_schedulefree", lr_scheduler="cosine", lr_warmup_steps=warmup)
+@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("warmup", [0, 7, 50, 60])
+def test_an_optimizer_that_averages_instead_of_decaying_warms_up_and_keeps_its_rate(name: Any, warmup: int) -> None:
+    options = OptimizationOptions(optimizer="adamw_schedulefree", lr_scheduler=name, lr_warmup_steps=warmup)
     curve = schedule_of(options, 50, samples=1)
-    assert curve.effective_warmup == rising
-    assert {curve.rate(step) for step in range(rising, 50)} == {1e-4}
+    expected = [1e-4 * min(1.0, (step + 1) / max(1, warmup)) for step in range(50)]
+    assert [curve.rate(step) for step in range(50)] == pytest.approx(expected, rel=1e-12)
 
 
 FORMULAS: dict[str, Callable[[float], float]] = {

@@ -80,6 +80,7 @@ def go_on(state: TrainState, until: int) -> None:
             parameter.grad = torch.randn(parameter.shape, generator=generator)
         state.set_rate(1e-2 / (1 + state.step))
         state.move()
+        state.average()
         state.step += 1
 
 

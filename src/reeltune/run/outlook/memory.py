@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from reeltune.config.optimizer_checks import settings_of
 from reeltune.config.root import Config
 from reeltune.contracts.clip import Bucket
 from reeltune.contracts.dimensions import Dimensions
@@ -120,11 +121,11 @@ def _text_storage(basis: Basis) -> Storage:
 
 
 def _weights(basis: Basis, size: Dimensions) -> TrainedWeights:
-    states, average = state_bytes(basis.config.optimization.optimizer), _average_bytes(basis.config)
+    chosen, average = basis.config.optimization, _average_bytes(basis.config)
+    states = state_bytes(chosen.optimizer, settings_of(chosen))
     if basis.trained_part == "full":
         whole = memory.whole_model(size, value_bytes=basis.value_bytes, states=states, average=average)
-        released = basis.config.optimization.optimizer_release_gradients
-        return replace(whole, gradients=largest_tensor(size)) if released else whole
+        return replace(whole, gradients=largest_tensor(size)) if chosen.optimizer_release_gradients else whole
     return TrainedWeights(basis.trained_parameters or 0, states, average)
 
 

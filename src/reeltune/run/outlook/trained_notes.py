@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.filesize import decimal
 
 from reeltune.config.adapter_contradictions import FROM_BASE
+from reeltune.config.optimizer_checks import settings_of
 from reeltune.contracts.notes import Note
 from reeltune.estimate.activations import FLOAT32_BYTES
 from reeltune.estimate.memory import whole_model
@@ -41,8 +42,8 @@ def _masters(basis: Basis) -> Iterator[Note]:
     if weights.parameters > weights.in_base:
         text = f"the optimizer moves float32 masters, {size} beside the base in bf16: bf16 alone would lose small steps"
         yield Note("fact", "model_type", text)
-    states, average = state_bytes(basis.config.optimization.optimizer), FLOAT32_BYTES * basis.config.average.use_ema
-    kept = FLOAT32_BYTES + states + average
+    chosen, average = basis.config.optimization, FLOAT32_BYTES * basis.config.average.use_ema
+    kept = FLOAT32_BYTES + state_bytes(chosen.optimizer, settings_of(chosen)) + average
     text = (
         f"each save first copies {decimal(weights.parameters * kept)} to the host's memory: weights, optimizer, average"
     )
