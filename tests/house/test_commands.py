@@ -18,6 +18,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -31,10 +32,12 @@ from reeltune.config.dataset_file import load_datasets
 from reeltune.config.load import load_config
 from reeltune.config.lycoris import inert_lycoris_keys, lycoris_of
 from reeltune.config.prompts import load_prompts
+from reeltune.config.root import all_options
 from reeltune.config.words import parse_overrides
 from reeltune.demo.clips import make_clips
 from reeltune.manual.describe import all_described
 from reeltune.media import write_mp4
+from reeltune.report.tracker_backends import SCALARS
 from reeltune.run.torch_build import OLD
 
 CARTOONS = "sayakpaul/video-dataset-disney-organized"
@@ -85,8 +88,8 @@ ONE_STEP = (
 )
 """What makes training possible here."""
 
-NO_OPTIONS = {"aspect_ratio", "ema_only", "pixel_area", "resolution_frames"}
-"""Words with underscores that are no options."""
+NO_OPTIONS = {"aspect_ratio", "resolution_frames", *SCALARS}
+"""Words with underscores that are no options: values of keys of datasets, and what trackers call the numbers."""
 
 SMALL = [
     {"id": "small", "instance_data_dir": "small", "cache_dir_vae": "cache/small", "video": {"num_frames": 5}},
@@ -212,7 +215,8 @@ def test_every_shown_file_is_read_by_the_real_reader(block: Block, tmp_path: Pat
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_and_options_in_the_text_are_real(page: Path) -> None:
     options = (name for one in all_described() for name in (one.name, *one.also, *one.opposite))
-    known = {part for name in options for part in name.split(".")} | NO_OPTIONS
+    values = {value for _, _, field in all_options() for value in get_args(field.annotation)}
+    known = {part for name in options for part in name.split(".")} | values | NO_OPTIONS
     for code in inline_code(page):
         words = code.split()
         if words[0] == "reeltune" and len(words) > 1:
