@@ -95,6 +95,7 @@ def test_a_run_measures_what_it_holds_out_and_trains_the_same_numbers(run: TinyR
     assert all(torch.equal(plain[name], weights[name]) for name in weights)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_measures_on_and_one_dataset_alone_has_the_same_noise(run: TinyRun) -> None:
     go(run, "eval_steps_interval=2", "max_train_steps=6")
     whole, record = measured(run), (run.folder / "evaluation.jsonl").read_bytes()

@@ -101,6 +101,7 @@ def test_a_run_with_masks_that_goes_on_equals_itself(halved: tuple[TinyRun, Endi
     assert run.losses()[3] != whole.losses()[3]
 
 
+@pytest.mark.slow
 def test_white_masks_are_no_masks_to_the_bit(finished: TinyRun, tmp_path: Path) -> None:
     run = copy_prepared(finished.place, tmp_path)
     draw_masks(run, left=255)

@@ -14,11 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from helpers.tiny import random_batch
 from helpers.trained import PlainTensors
+from reeltune.adapters.lora import attach_lora
+from reeltune.config.adapter import AdapterOptions
 from reeltune.config.optimizer_keys import KEYS
 from reeltune.config.optimizer_names import NOT_YET, OPTIMIZERS, SCHEDULE_FREE
+from reeltune.demo.model import make_transformer
 from reeltune.errors import ConfigError
+from reeltune.families.wan.family import Wan
 from reeltune.machine import packages
+from reeltune.objective.path import mix
 from reeltune.train.checkpoint import Checkpoints
 from reeltune.train.optimizer_packages import require_package
 from reeltune.train.optimizers import FACTORIES, build_optimizer, effective_rate
@@ -173,6 +179,36 @@ def test_twenty_steps_are_those_of_the_librarys_own_class_bit_for_bit(name: str)
     for mine, its, before in zip(ours, theirs, start, strict=True):
         assert torch.equal(mine, its)
         assert not torch.equal(mine, before)
+
+
+def lora_after_twenty_steps(make: Callable[[Sequence[nn.Parameter]], Optimizer], wan: Wan) -> dict[str, Tensor]:
+    """Return a LoRA on one block of the tiny model after a plain loop over random batches."""
+    torch.manual_seed(0)
+    transformer = make_transformer(1).requires_grad_(False)
+    lora = attach_lora(transformer, AdapterOptions(lora_rank=16), wan.facts.adapter_targets, seed=0)
+    optimizer = make(list(lora.trainable().values()))
+    for number in range(20):
+        batch = random_batch(seed=number)
+        noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(number))
+        noised = mix(batch.latents, noise, torch.tensor([0.3, 0.8]))
+        (wan.predict(transformer, noised, batch) - noised.target).square().mean().backward()
+        for group in optimizer.param_groups:
+            rate = rate_of(number)
+            group["lr"] = torch.tensor(rate) if isinstance(group["lr"], Tensor) else rate
+        optimizer.step()
+        optimizer.zero_grad()
+    return {name: parameter.detach() for name, parameter in lora.trainable().items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_twenty_steps_on_the_tiny_model_are_those_of_the_librarys_own_class(name: str, wan: Wan) -> None:
+    ours = lora_after_twenty_steps(lambda parameters: build_optimizer(name, parameters, learning_rate=RATE), wan)
+    uncompiled = torch.compiler.set_stance("force_eager") if name.startswith("ao-") else nullcontext()
+    with uncompiled:
+        theirs = lora_after_twenty_steps(lambda parameters: bare(name, parameters), wan)
+    assert [key for key, tensor in ours.items() if not torch.equal(tensor, theirs[key])] == []
+    assert all(tensor.isfinite().all() and tensor.any() for tensor in ours.values())
 
 
 def test_muon_moves_matrices_and_adamw_the_rest() -> None:
